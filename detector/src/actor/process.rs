@@ -1,0 +1,106 @@
+//! What `/proc/PID` says of a process that is still there.
+
+use procfs::{
+    FromRead, ProcError, ProcessCGroups,
+    process::{Process, Stat},
+};
+
+use crate::clock::BootNs;
+
+/// What is read of a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessFacts {
+    /// Path of the executable.
+    pub exe: Option<String>,
+    /// Command line, arguments joined by blanks.
+    pub cmdline: Option<String>,
+    /// Parent's process id.
+    pub ppid: Option<u32>,
+    /// Path of the cgroup: the default hierarchy's, or on v1 the one of the first controller that knows more than `/`.
+    pub cgroup: Option<String>,
+    /// Whether it is a kernel thread.
+    pub kernel_thread: bool,
+}
+
+/// `PF_KTHREAD`, include/linux/sched.h.
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// Reads process `pid`, which did something at `at`; nothing if it is gone, or if the id belongs to a process that
+/// began later.
+pub fn read_process(pid: u32, at: BootNs) -> Option<ProcessFacts> {
+    let process = Process::new(i32::try_from(pid).ok()?).ok()?;
+    let stat = process.stat().ok()?;
+    if started_after(&stat, at) {
+        return None;
+    }
+    let cmdline = process.cmdline().ok().filter(|arguments| !arguments.is_empty());
+    Some(ProcessFacts {
+        exe: process.exe().ok().map(|path| path.to_string_lossy().into_owned()),
+        cmdline: cmdline.map(|arguments| arguments.join(" ").trim_end().to_owned()),
+        ppid: u32::try_from(stat.ppid).ok(),
+        cgroup: cgroup(&process).ok().flatten(),
+        kernel_thread: stat.flags & PF_KTHREAD != 0,
+    })
+}
+
+/// `starttime` is in ticks since boot, rounded down.
+fn started_after(stat: &Stat, at: BootNs) -> bool {
+    let ticks_per_second = procfs::ticks_per_second().max(1);
+    stat.starttime.saturating_mul(1_000_000_000 / ticks_per_second) > at.0
+}
+
+fn cgroup(process: &Process) -> Result<Option<String>, ProcError> {
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut process.open_relative("cgroup")?, &mut text)?;
+    Ok(main_cgroup(&ProcessCGroups::from_read(text.as_bytes())?))
+}
+
+fn main_cgroup(groups: &ProcessCGroups) -> Option<String> {
+    let unified = groups.0.iter().find(|group| group.hierarchy == 0).map(|group| group.pathname.as_str());
+    // On a hybrid node the unified tree may know nothing of containers.
+    let named = || groups.0.iter().map(|group| group.pathname.as_str()).find(|path| *path != "/");
+    match unified {
+        Some(path) if path != "/" => Some(path.to_owned()),
+        other => named().or(other).map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups(text: &str) -> ProcessCGroups {
+        ProcessCGroups::from_read(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn own_process() {
+        let facts = read_process(std::process::id(), BootNs(u64::MAX)).unwrap();
+        assert!(facts.exe.unwrap().contains("timejump"));
+        assert!(facts.cmdline.is_some());
+        assert!(!facts.kernel_thread);
+    }
+
+    #[test]
+    fn a_process_that_began_later_is_another_one() {
+        assert_eq!(read_process(std::process::id(), BootNs(0)), None);
+    }
+
+    #[test]
+    fn no_such_process() {
+        assert_eq!(read_process(u32::MAX, BootNs(0)), None);
+        assert_eq!(read_process(0, BootNs(u64::MAX)), None);
+    }
+
+    #[test]
+    fn the_hierarchy_that_knows() {
+        assert_eq!(
+            main_cgroup(&groups("0::/system.slice/a.service\n")).as_deref(),
+            Some("/system.slice/a.service")
+        );
+        let hybrid = "4:memory:/kubepods/pod1/c\n1:name=systemd:/kubepods/pod1/c\n0::/\n";
+        assert_eq!(main_cgroup(&groups(hybrid)).as_deref(), Some("/kubepods/pod1/c"));
+        assert_eq!(main_cgroup(&groups("0::/\n")).as_deref(), Some("/"));
+        assert_eq!(main_cgroup(&groups("")), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! Joins what the kernel side recorded with what `/proc` and the cgroup tree still say.
+
+use std::path::Path;
+
+use detector_common::task::{CMDLINE_LEN, Cmdline, HAS_PARENT, Task};
+
+use super::{Actor, ActorKind, CgroupTree, Pod, ProcessFacts, read_process, workload};
+use crate::clock::BootNs;
+
+/// How long what was read of a process may serve again, ns: a process stepping in a loop is read once.
+const FRESH_NS: u64 = 1_000_000_000;
+
+/// Names actors.
+#[derive(Debug)]
+pub struct Resolver {
+    cgroups: CgroupTree,
+    last: Option<(Identity, BootNs, Option<ProcessFacts>)>,
+}
+
+/// What a process cannot change without becoming another one, or being read again.
+type Identity = (u32, u32, u64, [u8; 16]);
+
+impl Resolver {
+    /// Resolves by `/proc` and the cgroup tree at `cgroup_mount`.
+    pub fn new(cgroup_mount: &Path) -> Self {
+        Self { cgroups: CgroupTree::new(cgroup_mount), last: None }
+    }
+
+    /// The process `task`, which did something at `at`. `cmdline`: as the kernel side read it, perhaps nothing.
+    pub fn process(&mut self, task: &Task, cmdline: &Cmdline, at: BootNs) -> Actor {
+        let facts = self.facts(task, at);
+        let by_id = || self.cgroups.path(task.cgroup_id).filter(|path| path != "/");
+        let facts = facts.unwrap_or_default();
+        let cgroup = facts.cgroup.filter(|path| path != "/").or_else(by_id);
+        let workload = workload(cgroup.as_deref().unwrap_or_default());
+        let has_parent = task.flags & HAS_PARENT != 0;
+        Actor {
+            kind: ActorKind::Process,
+            pid: Some(task.tgid),
+            tid: Some(task.tid),
+            comm: Some(text(&task.comm)),
+            exe: facts.exe,
+            cmdline: facts.cmdline.or_else(|| recorded(cmdline)),
+            uid: Some(task.uid),
+            gid: Some(task.gid),
+            ppid: if has_parent { Some(task.ppid) } else { facts.ppid },
+            parent_comm: has_parent.then(|| text(&task.parent_comm)),
+            cgroup: cgroup.or_else(|| (task.cgroup_id == 1).then(|| "/".to_owned())),
+            unit: workload.unit,
+            container_id: workload.container_id,
+            pod: workload.pod_uid.map(|uid| Pod { uid, ..Pod::default() }),
+            function: None,
+        }
+    }
+
+    fn facts(&mut self, task: &Task, at: BootNs) -> Option<ProcessFacts> {
+        let identity = (task.tgid, task.uid, task.cgroup_id, task.comm);
+        match &self.last {
+            Some((known, read, facts)) if *known == identity && at.0.abs_diff(read.0) < FRESH_NS => {
+                facts.clone()
+            }
+            _ => {
+                let facts = read_process(task.tgid, at);
+                self.last = Some((identity, at, facts.clone()));
+                facts
+            }
+        }
+    }
+}
+
+/// A NUL-padded name.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+/// The command line as the kernel side read it.
+fn recorded(cmdline: &Cmdline) -> Option<String> {
+    let len = (cmdline.len as usize).min(CMDLINE_LEN);
+    let bytes = &cmdline.bytes[..len];
+    let end = bytes.iter().rposition(|&byte| byte != 0)? + 1;
+    let arguments: Vec<_> = bytes[..end].split(|&byte| byte == 0).map(String::from_utf8_lossy).collect();
+    let mut line = arguments.join(" ");
+    if cmdline.full_len as usize > len {
+        line.push('…');
+    }
+    Some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable;
+
+    use super::*;
+
+    fn cmdline(bytes: &[u8], full_len: u32) -> Cmdline {
+        let mut kept = [0; CMDLINE_LEN];
+        kept[..bytes.len()].copy_from_slice(bytes);
+        Cmdline { len: u32::try_from(bytes.len()).unwrap(), full_len, bytes: kept }
+    }
+
+    #[test]
+    fn recorded_command_lines() {
+        assert_eq!(recorded(&cmdline(b"date\0-s\0@1\0", 11)).as_deref(), Some("date -s @1"));
+        assert_eq!(recorded(&cmdline(b"date\0-s", 400)).as_deref(), Some("date -s…"));
+        assert_eq!(recorded(&cmdline(b"a\xff", 2)).as_deref(), Some("a\u{fffd}"));
+        assert_eq!(recorded(&cmdline(b"\0\0", 2)), None);
+        assert_eq!(recorded(&cmdline(b"", 0)), None);
+        let lying = Cmdline { len: u32::MAX, full_len: 0, bytes: [b'x'; CMDLINE_LEN] };
+        assert_eq!(recorded(&lying).map(|line| line.len()), Some(CMDLINE_LEN));
+    }
+
+    #[test]
+    fn a_process_that_is_gone_keeps_what_was_recorded() {
+        let mut task = Task::zeroed();
+        task.tgid = u32::MAX;
+        task.tid = 7;
+        task.uid = 1000;
+        task.comm[..4].copy_from_slice(b"date");
+        task.parent_comm[..4].copy_from_slice(b"bash");
+        task.ppid = 5;
+        task.flags = HAS_PARENT;
+        let mut resolver = Resolver::new(Path::new("/nonexistent"));
+        let actor = resolver.process(&task, &cmdline(b"date\0-s\0@1\0", 11), BootNs(1));
+        assert_eq!(actor.comm.as_deref(), Some("date"));
+        assert_eq!(actor.cmdline.as_deref(), Some("date -s @1"));
+        assert_eq!((actor.uid, actor.ppid), (Some(1000), Some(5)));
+        assert_eq!(actor.parent_comm.as_deref(), Some("bash"));
+        assert_eq!((actor.exe, actor.cgroup), (None, None));
+    }
+
+    #[test]
+    fn a_process_that_is_there_is_read() {
+        let mut task = Task::zeroed();
+        task.tgid = std::process::id();
+        let mut resolver = Resolver::new(Path::new("/sys/fs/cgroup"));
+        let actor = resolver.process(&task, &Cmdline::zeroed(), BootNs(u64::MAX));
+        assert!(actor.exe.is_some());
+        assert!(actor.cmdline.is_some());
+        assert!(actor.ppid.is_some());
+    }
+}

@@ -1,0 +1,27 @@
+//! From the kernel to steps: the probe ladder, its programs, and what their records say.
+
+mod btf;
+mod coverage;
+mod ladder;
+mod layout;
+mod loader;
+mod path;
+mod pod;
+mod record;
+mod refusal;
+mod rung;
+mod symbols;
+mod timerfd;
+mod verdict;
+mod waiting;
+
+pub use coverage::{PathCoverage, Size, coverage};
+pub use ladder::{Ladder, LadderOptions};
+pub use loader::{Hooks, LoadOptions, Rings};
+pub use path::{CapturedBy, StepPath};
+pub use record::{Record, RecordError};
+pub use rung::{Rung, RungReport, RungState};
+pub use symbols::{Symbols, SymbolsError};
+pub use timerfd::ClockWasSet;
+pub use verdict::{Origin, Verdict, Who, classify, syscall_path, wall_offsets};
+pub use waiting::readable as wait_on;

@@ -1,0 +1,134 @@
+//! Names for kernel addresses, from `/proc/kallsyms`.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::Path,
+};
+
+/// The kernel's functions by address. Compact, since a kernel has tens of thousands.
+#[derive(Debug, Default)]
+pub struct Symbols {
+    /// Address and place of the name in `names`, ascending.
+    entries: Vec<(u64, u32)>,
+    /// All names, each ended by a newline.
+    names: String,
+}
+
+/// Why addresses have no names.
+#[derive(Debug, thiserror::Error)]
+pub enum SymbolsError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// The error.
+        source: std::io::Error,
+    },
+    /// It shows zeros instead of addresses.
+    #[error("{path}: addresses are hidden (kernel.kptr_restrict, or no CAP_SYSLOG)")]
+    Hidden {
+        /// The file.
+        path: String,
+    },
+}
+
+impl Symbols {
+    /// Reads all functions from the file at `path`.
+    pub fn read(path: &Path) -> Result<Self, SymbolsError> {
+        let name = || path.display().to_string();
+        let read_error = |source| SymbolsError::Read { path: name(), source };
+        let mut reader = BufReader::with_capacity(1 << 16, File::open(path).map_err(read_error)?);
+        let mut symbols = Self::default();
+        let mut line = String::new();
+        while reader.read_line(&mut line).map_err(read_error)? != 0 {
+            symbols.add(&line);
+            line.clear();
+        }
+        if symbols.entries.is_empty() {
+            return Err(SymbolsError::Hidden { path: name() });
+        }
+        symbols.entries.sort_unstable();
+        symbols.entries.shrink_to_fit();
+        symbols.names.shrink_to_fit();
+        Ok(symbols)
+    }
+
+    /// `address type name [module]`; functions only, hidden addresses (0) passed over.
+    fn add(&mut self, line: &str) {
+        let mut words = line.split_ascii_whitespace();
+        let (Some(address), Some(kind), Some(name)) = (words.next(), words.next(), words.next()) else {
+            return;
+        };
+        if !matches!(kind, "t" | "T" | "w" | "W") {
+            return;
+        }
+        let Ok(address) = u64::from_str_radix(address, 16) else { return };
+        let Ok(at) = u32::try_from(self.names.len()) else { return };
+        if address != 0 {
+            self.entries.push((address, at));
+            self.names.push_str(name);
+            self.names.push('\n');
+        }
+    }
+
+    /// The function that holds `address`, a return address: the call is before it.
+    pub fn function(&self, address: u64) -> Option<&str> {
+        let call = address.checked_sub(1)?;
+        let next = self.entries.partition_point(|&(start, _)| start <= call);
+        let &(_, at) = self.entries.get(next.checked_sub(1)?)?;
+        self.names.get(at as usize..)?.split('\n').next()
+    }
+
+    /// Names of the functions on a stack, innermost first, without what tracing itself puts there.
+    pub fn frames(&self, stack: &[u64]) -> Vec<&str> {
+        let named = stack.iter().filter_map(|&address| self.function(address));
+        named.filter(|name| !name.starts_with("bpf_") && !name.starts_with("ftrace_")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Symbols, SymbolsError> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        Symbols::read(file.path())
+    }
+
+    const TEXT: &str = "ffffffff81000000 T _text\nffffffff81002000 t do_settimeofday64\nffffffff81003000 D data\n\
+        ffffffff81000800 T __x64_sys_clock_settime\nnonsense\nffffffffc0001000 t hv_set_host_time\t[hv_utils]\n\
+        ffffffffc0002000 t bpf_trampoline_6442\t[bpf]\n";
+
+    #[test]
+    fn the_function_that_holds_the_call() {
+        let symbols = read(TEXT).unwrap();
+        for (address, name) in [
+            (0xffff_ffff_8100_2001, Some("do_settimeofday64")),
+            // A call as a function's last instruction returns to the next function's first byte.
+            (0xffff_ffff_8100_2000, Some("__x64_sys_clock_settime")),
+            (0xffff_ffff_c000_1fff, Some("hv_set_host_time")),
+            (0xffff_ffff_8100_0000, None),
+            (0, None),
+        ] {
+            assert_eq!(symbols.function(address), name, "{address:x}");
+        }
+    }
+
+    #[test]
+    fn tracings_own_frames_are_left_out() {
+        let symbols = read(TEXT).unwrap();
+        let stack = [0xffff_ffff_8100_2010, 0xffff_ffff_c000_2010, 0xffff_ffff_8100_0810, 0];
+        assert_eq!(symbols.frames(&stack), ["do_settimeofday64", "__x64_sys_clock_settime"]);
+    }
+
+    #[test]
+    fn hidden_addresses_are_said_to_be() {
+        let error = read("0000000000000000 T _text\n").unwrap_err();
+        assert!(error.to_string().contains("hidden"), "{error}");
+    }
+}

@@ -1,0 +1,109 @@
+//! What people type.
+
+mod exit;
+mod run;
+mod status;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    capture::{LadderOptions, LoadOptions, Rung},
+    deliver::OutputFormat,
+};
+
+/// timejump tells every jump of this machine's wall clock: how far, exactly, by whom.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, infer_subcommands = false)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch the wall clock and print each jump as it happens
+    Run(CaptureArgs),
+    /// Try every way of capturing and print what this machine allows, and what stays unseen
+    Status(CaptureArgs),
+}
+
+/// How to capture.
+#[derive(Clone, Debug, Args)]
+struct CaptureArgs {
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: OutputFormat,
+    /// Capture by exactly this rung of the ladder, or fail [default: the best that works]
+    #[arg(long, value_enum)]
+    rung: Option<Rung>,
+    /// Size in bytes of the ring from the kernel: a power of two, at least 4096
+    #[arg(long, value_name = "N", default_value_t = 1 << 18, value_parser = parse_ring_bytes)]
+    ring_bytes: u32,
+    /// The most, in nanoseconds, that may be added to every system call of this machine; 0 rules out the rungs
+    /// raw-tracepoint and tracepoint
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    max_syscall_tax_ns: u64,
+    /// The kernel's timer list, which tells offsets exactly; in a container, the host's
+    #[arg(long, value_name = "FILE", default_value = "/proc/timer_list")]
+    timer_list: PathBuf,
+    /// Where cgroups are mounted; in a container, the host's
+    #[arg(long, value_name = "DIR", default_value = "/sys/fs/cgroup")]
+    cgroups: PathBuf,
+}
+
+impl CaptureArgs {
+    fn ladder(&self) -> LadderOptions {
+        LadderOptions {
+            only: self.rung,
+            max_syscall_tax_ns: self.max_syscall_tax_ns,
+            load: LoadOptions { ring_bytes: self.ring_bytes },
+        }
+    }
+}
+
+fn parse_ring_bytes(text: &str) -> Result<u32, String> {
+    let bytes: u32 = text.parse().map_err(|error| format!("{error}"))?;
+    if bytes < 4096 || !bytes.is_power_of_two() || bytes > 1 << 30 {
+        return Err("not a power of two from 4096 to 1073741824".into());
+    }
+    Ok(bytes)
+}
+
+/// Runs the command line; the exit status is one of [`exit`].
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Printing can fail only where nobody reads it.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
+        }
+    };
+    log_to_stderr();
+    let result = match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Status(args) => status::status_command(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::from(exit::OK),
+        Err(error) => {
+            tracing::error!("{:#}", error.error);
+            ExitCode::from(error.code)
+        }
+    }
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("TIMEJUMP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        // The journal stamps lines; a wall time of ours would be the thing under suspicion.
+        .without_time()
+        .with_target(false)
+        .init();
+}

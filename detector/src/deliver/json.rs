@@ -1,0 +1,192 @@
+//! One JSON object a line.
+
+use serde::Serialize;
+
+use super::{Alarm, Message, Refused, Status, Summary};
+use crate::{
+    actor::Actor,
+    capture::{CapturedBy, StepPath},
+    clock::{BootNs, DeltaNs, OffsetNs, WallNs},
+    ledger::{Jump, Verdict},
+};
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Line<'a> {
+    Status(&'a Status),
+    Jump(JumpLine<'a>),
+    Lagged { missed: u64 },
+    Refused(&'a Refused),
+    Alarm(&'a Alarm),
+    Summary(SummaryLine),
+}
+
+#[derive(Serialize)]
+struct JumpLine<'a> {
+    sequence: u64,
+    boot_id: &'a str,
+    boottime_ns: BootNs,
+    delta_ns: DeltaNs,
+    delta_error_ns: u64,
+    wall_before: WallNs,
+    wall_after: WallNs,
+    old_offset_ns: OffsetNs,
+    new_offset_ns: OffsetNs,
+    path: StepPath,
+    captured_by: CapturedBy,
+    actor: &'a Actor,
+    verdict: Verdict,
+    excursion: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct SummaryLine {
+    offset_at_start_ns: OffsetNs,
+    offset_now_ns: OffsetNs,
+    offset_error_ns: u64,
+    sum_of_deltas_ns: DeltaNs,
+    residual_ns: DeltaNs,
+    jumps: u64,
+    missed: u64,
+    dropped: u64,
+    refused: u64,
+    suspends: u64,
+    suspended_ns: i64,
+}
+
+/// The message as a line of JSON, without its end. `boot_id` is this boot's.
+pub fn json_line(message: &Message, boot_id: &str) -> String {
+    let line = match message {
+        Message::Status(status) => Line::Status(status),
+        Message::Jump(jump) => Line::Jump(jump_line(jump, boot_id)),
+        Message::Lagged(missed) => Line::Lagged { missed: *missed },
+        Message::Refused(refused) => Line::Refused(refused),
+        Message::Alarm(alarm) => Line::Alarm(alarm),
+        Message::Summary(summary) => Line::Summary(summary_line(summary)),
+    };
+    serde_json::to_string(&line).unwrap_or_else(|error| format!(r#"{{"type":"error","message":"{error}"}}"#))
+}
+
+fn jump_line<'a>(jump: &'a Jump, boot_id: &'a str) -> JumpLine<'a> {
+    JumpLine {
+        sequence: jump.sequence,
+        boot_id,
+        boottime_ns: jump.at,
+        delta_ns: jump.delta,
+        delta_error_ns: jump.delta_error_ns,
+        wall_before: jump.wall_before(),
+        wall_after: jump.wall_after(),
+        old_offset_ns: jump.old,
+        new_offset_ns: jump.new,
+        path: jump.path,
+        captured_by: jump.captured_by,
+        actor: &jump.actor,
+        verdict: jump.verdict,
+        excursion: jump.excursion,
+    }
+}
+
+fn summary_line(summary: &Summary) -> SummaryLine {
+    let balance = summary.balance;
+    // The witness may be inexact; within its error the account is right, beyond it the difference is a residual.
+    let (witness, error) = summary.offset_now;
+    let agrees = witness.since(balance.offset).magnitude() <= error.saturating_add(balance.error);
+    let now = if agrees { balance.offset } else { witness };
+    SummaryLine {
+        offset_at_start_ns: balance.start,
+        offset_now_ns: now,
+        offset_error_ns: balance.error,
+        sum_of_deltas_ns: balance.sum,
+        residual_ns: DeltaNs(now.since(balance.start).0.saturating_sub(balance.sum.0)),
+        jumps: balance.jumps,
+        missed: balance.missed,
+        dropped: summary.dropped,
+        refused: summary.refused,
+        suspends: balance.suspends,
+        suspended_ns: balance.suspended_ns,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        actor::{ActorKind, Pod},
+        ledger::Balance,
+    };
+
+    #[test]
+    fn a_jump_is_as_the_contract_says() {
+        let jump = Jump {
+            sequence: 17,
+            at: BootNs(1_000),
+            delta: DeltaNs(-4_752_000_000_000_000),
+            delta_error_ns: 80,
+            old: OffsetNs(1_711_929_753_099_999_000),
+            new: OffsetNs(1_707_177_753_099_999_000),
+            path: StepPath::ClockSettime,
+            captured_by: CapturedBy::Fentry,
+            actor: Actor {
+                kind: ActorKind::Process,
+                pid: Some(917),
+                comm: Some("chronyd".into()),
+                pod: Some(Pod { uid: "u".into(), ..Pod::default() }),
+                ..Actor::default()
+            },
+            verdict: Verdict::Unknown,
+            excursion: None,
+        };
+        let line: Value = serde_json::from_str(&json_line(&Message::Jump(jump), "b00t")).unwrap();
+        for (key, want) in [
+            ("type", json!("jump")),
+            ("sequence", json!(17)),
+            ("boot_id", json!("b00t")),
+            ("boottime_ns", json!(1000)),
+            ("delta_ns", json!(-4_752_000_000_000_000_i64)),
+            ("delta_error_ns", json!(80)),
+            ("wall_before", json!("2024-04-01T00:02:33.100000000Z")),
+            ("wall_after", json!("2024-02-06T00:02:33.100000000Z")),
+            ("path", json!("clock_settime")),
+            ("captured_by", json!("fentry")),
+            ("verdict", json!("unknown")),
+            ("excursion", Value::Null),
+        ] {
+            assert_eq!(line[key], want, "{key}");
+        }
+        let actor = &line["actor"];
+        assert_eq!(
+            (&actor["kind"], &actor["pid"], &actor["comm"]),
+            (&json!("process"), &json!(917), &json!("chronyd"))
+        );
+        assert_eq!(actor["pod"], json!({"namespace": null, "name": null, "uid": "u"}));
+        for key in ["exe", "uid", "cgroup", "unit", "container_id"] {
+            assert_eq!(actor.get(key), Some(&Value::Null), "{key}");
+        }
+    }
+
+    #[test]
+    fn lagged_is_as_the_contract_says() {
+        assert_eq!(json_line(&Message::Lagged(12), ""), r#"{"type":"lagged","missed":12}"#);
+    }
+
+    #[test]
+    fn a_summary_tells_what_is_left_over() {
+        let balance = Balance {
+            start: OffsetNs(100),
+            offset: OffsetNs(150),
+            error: 0,
+            sum: DeltaNs(50),
+            jumps: 1,
+            missed: 0,
+            suspends: 0,
+            suspended_ns: 0,
+        };
+        for (witness, error, residual) in [(150, 0, 0), (152, 5, 0), (152, 1, 2)] {
+            let summary = Summary { balance, offset_now: (OffsetNs(witness), error), dropped: 0, refused: 0 };
+            let line: Value = serde_json::from_str(&json_line(&Message::Summary(summary), "")).unwrap();
+            assert_eq!(line["residual_ns"], json!(residual), "{witness} ± {error}");
+        }
+    }
+}

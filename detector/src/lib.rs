@@ -1,0 +1,16 @@
+//! timejump: every jump of a Linux node's wall clock, exactly.
+//!
+//! ```text
+//! kernel                             user space
+//! detector-ebpf ──ring──▶ capture ──Step──▶ ledger ──Jump──▶ deliver
+//! ```
+//! One way, left to right: a stage knows only the types of the stages before it. [`daemon`] is the loop that joins
+//! them; [`cli`] is what people type.
+
+pub mod actor;
+pub mod capture;
+pub mod cli;
+pub mod clock;
+pub mod daemon;
+pub mod deliver;
+pub mod ledger;
