@@ -1,0 +1,20 @@
+//! Tests that need a clock of their own: the scenarios that run inside a virtual machine, the harness that drives
+//! `timejump run` there, and what the host needs to boot those machines and read their results.
+//!
+//! Everything that can step a clock takes a [`guard::InGuest`], which exists only inside such a machine.
+
+pub mod actor;
+pub mod cgroup;
+pub mod daemon;
+pub mod guard;
+pub mod lines;
+pub mod ntp;
+pub mod referee;
+pub mod report;
+pub mod role;
+pub mod runner;
+pub mod scenario;
+pub mod stage;
+pub mod step;
+pub mod suite;
+pub mod sys;

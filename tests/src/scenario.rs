@@ -1,0 +1,258 @@
+//! What there is to run: kernels, boots and the scenarios of each. Host and guest read the same tables.
+
+use std::fmt;
+
+/// A kernel series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kernel {
+    /// Debian bullseye's.
+    V5_10,
+    /// Debian bookworm's.
+    V6_1,
+    /// Debian trixie's.
+    V6_12,
+    /// Debian sid's.
+    V7,
+}
+
+impl Kernel {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::V5_10, Self::V6_1, Self::V6_12, Self::V7];
+
+    /// The name `cargo xtask vm --kernel` knows it by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V5_10 => "5.10",
+            Self::V6_1 => "6.1",
+            Self::V6_12 => "6.12",
+            Self::V7 => "7",
+        }
+    }
+
+    /// The series that a release as `uname -r` says it belongs to.
+    pub fn of_release(release: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kernel| {
+            release.strip_prefix(kernel.name()).is_some_and(|rest| rest.starts_with(['.', '-']))
+        })
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One way to boot a kernel, and the scenarios that one such boot runs in order.
+#[derive(Debug)]
+pub struct Boot {
+    /// Its name, and that of its suite.
+    pub name: &'static str,
+    /// Words for the kernel's command line.
+    pub append: &'static str,
+    /// More arguments for `cargo xtask vm`.
+    pub machine: &'static [&'static str],
+    /// The names of its scenarios, in the order to run them.
+    pub scenarios: &'static [&'static str],
+    /// How long the whole boot may take.
+    pub timeout_seconds: u64,
+}
+
+/// Every boot.
+pub const BOOTS: &[Boot] = &[
+    Boot {
+        name: "default",
+        append: "",
+        machine: &["--userland"],
+        // The first call that sets a timezone is one of a kind in each boot, so its scenario comes first.
+        scenarios: &[
+            "timezone_warp",
+            "harness_steps",
+            "clock_settime",
+            "settimeofday",
+            "setoffset_adjtimex",
+            "setoffset_clock_adjtime",
+            "int80_stime",
+            "int80_settimeofday",
+            "int80_clock_settime32",
+            "int80_clock_settime64",
+            "int80_adjtimex",
+            "int80_clock_adjtime32",
+            "int80_clock_adjtime64",
+            "leap_insert",
+            "leap_delete",
+            "actor_thread",
+            "actor_unit",
+            "actor_pod",
+            "actor_other_user",
+            "date_busybox",
+            "date_coreutils",
+            "hwclock_hctosys",
+            "chronyd_makestep",
+            "refused_privilege",
+            "refused_values",
+            "refused_compat",
+            "silent_reads",
+            "silent_slews",
+            "silent_tai",
+            "silent_ptp",
+            "silent_aux_clock",
+            "silent_libfaketime",
+            "silent_suspend",
+        ],
+        timeout_seconds: 300,
+    },
+    Boot {
+        name: "stress",
+        append: "",
+        machine: &["--memory", "2048"],
+        scenarios: &["hammer", "small_ring", "start_stop", "start_while_stepping", "kill_and_restart"],
+        timeout_seconds: 300,
+    },
+    Boot {
+        name: "ladder",
+        append: "",
+        machine: &[],
+        scenarios: &[
+            "status_command",
+            "rung_fentry",
+            "rung_kprobe",
+            "rung_raw_tracepoint",
+            "rung_tracepoint",
+            "rung_timerfd",
+            "no_btf",
+            "no_tax_allowed",
+            "unprivileged",
+            "no_capabilities",
+        ],
+        timeout_seconds: 300,
+    },
+    Boot {
+        name: "lockdown",
+        append: "lockdown=confidentiality",
+        machine: &[],
+        scenarios: &[
+            "lockdown_rungs",
+            "lockdown_without_btf",
+            "clock_settime",
+            "settimeofday",
+            "setoffset_adjtimex",
+            "int80_stime",
+            "int80_clock_adjtime64",
+            "refused_privilege",
+        ],
+        timeout_seconds: 200,
+    },
+    Boot {
+        name: "no-bpf-lsm",
+        append: "lsm=lockdown,capability,yama",
+        machine: &[],
+        scenarios: &["lsm_without_bpf", "clock_settime", "setoffset_adjtimex", "refused_privilege"],
+        timeout_seconds: 200,
+    },
+];
+
+/// How long one scenario may take, in seconds.
+pub fn deadline_seconds(scenario: &str) -> u64 {
+    match scenario {
+        "hammer" | "small_ring" | "start_stop" | "chronyd_makestep" => 120,
+        _ => 60,
+    }
+}
+
+/// Why a kernel cannot do what a scenario asks. The scenario then asserts that it is refused in just this way and says
+/// `skipped:` with this reason; the host asserts that it says so.
+pub const UNSUPPORTED: &[(&[Kernel], &str, &str)] = &[
+    // Debian's cloud kernels have drivers only for PTP clocks of hypervisors that QEMU's emulation is not.
+    (&Kernel::ALL, "silent_ptp", "this guest can have no PTP clock"),
+    // 6.17 brought them, but Debian's 7.2 is configured without.
+    (&Kernel::ALL, "silent_aux_clock", "this kernel has no auxiliary clocks"),
+];
+
+/// The stated reason why `scenario` is not supported on `kernel`.
+pub fn unsupported(kernel: Kernel, scenario: &str) -> Option<&'static str> {
+    UNSUPPORTED.iter().find(|(of, name, _)| of.contains(&kernel) && *name == scenario).map(|(_, _, reason)| *reason)
+}
+
+/// The boot of that name.
+pub fn boot(name: &str) -> Option<&'static Boot> {
+    BOOTS.iter().find(|boot| boot.name == name)
+}
+
+/// How a scenario ended: the line that passes from guest to host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// As asserted.
+    Ok,
+    /// Not as asserted.
+    Failed(String),
+    /// Not run, for this reason.
+    Skipped(String),
+}
+
+const PREFIX: &str = "result ";
+
+impl Verdict {
+    /// The result line of `scenario`.
+    pub fn line(&self, scenario: &str) -> String {
+        let one_line = |text: &str| text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+        match self {
+            Self::Ok => format!("{PREFIX}{scenario} ok"),
+            Self::Failed(message) => format!("{PREFIX}{scenario} failed: {}", one_line(message)),
+            Self::Skipped(reason) => format!("{PREFIX}{scenario} skipped: {}", one_line(reason)),
+        }
+    }
+
+    /// The scenario and verdict of a result line; nothing if it is another line. A serial console may have put
+    /// something before it.
+    pub fn parse(line: &str) -> Option<(&str, Self)> {
+        let (_, result) = line.split_once(PREFIX)?;
+        let (scenario, verdict) = result.trim_end().split_once(' ')?;
+        let verdict = if verdict == "ok" {
+            Self::Ok
+        } else if let Some(message) = verdict.strip_prefix("failed: ") {
+            Self::Failed(message.to_owned())
+        } else {
+            Self::Skipped(verdict.strip_prefix("skipped: ")?.to_owned())
+        };
+        Some((scenario, verdict))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_belong_to_series() {
+        assert_eq!(Kernel::of_release("5.10.0-32-cloud-amd64"), Some(Kernel::V5_10));
+        assert_eq!(Kernel::of_release("6.1.0-53-cloud-amd64"), Some(Kernel::V6_1));
+        assert_eq!(Kernel::of_release("6.12.117+deb13-cloud-amd64"), Some(Kernel::V6_12));
+        assert_eq!(Kernel::of_release("7.2.12-cloud-amd64"), Some(Kernel::V7));
+        assert_eq!(Kernel::of_release("6.18.44"), None);
+    }
+
+    #[test]
+    fn result_lines_survive_the_console() {
+        for verdict in [Verdict::Ok, Verdict::Failed("a b".into()), Verdict::Skipped("no device".into())] {
+            let line = format!("[   3.14] {}\r\n", verdict.line("leap_insert"));
+            assert_eq!(Verdict::parse(&line), Some(("leap_insert", verdict)));
+        }
+        assert_eq!(Verdict::Failed("two\nlines".into()).line("x"), "result x failed: two lines");
+        assert_eq!(Verdict::parse("result x perhaps"), None);
+    }
+
+    #[test]
+    fn every_name_in_the_tables_exists() {
+        let known: Vec<_> = BOOTS.iter().flat_map(|boot| boot.scenarios).collect();
+        for (_, scenario, _) in UNSUPPORTED {
+            assert!(known.contains(&scenario), "{scenario} is in no boot");
+        }
+        for boot in BOOTS {
+            let mut names = boot.scenarios.to_vec();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), boot.scenarios.len(), "boot {} names a scenario twice", boot.name);
+        }
+    }
+}

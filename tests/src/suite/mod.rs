@@ -1,0 +1,113 @@
+//! The scenarios, one file a family.
+
+mod actors;
+pub mod hammer;
+mod ladder;
+mod leap;
+mod lifecycle;
+mod lockdown;
+mod refused;
+mod rungs;
+mod silence;
+mod sleep;
+mod steps;
+mod tools;
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::daemon::Daemon;
+use crate::stage::Stage;
+
+/// What a scenario is.
+pub type Run = fn(&Stage) -> Result<()>;
+
+/// How long silence is listened to: long against the daemon's way from event to line, also in emulation.
+const SILENCE: Duration = Duration::from_millis(700);
+
+/// The scenario of that name.
+pub fn named(name: &str) -> Option<Run> {
+    SCENARIOS.iter().find(|(of, _)| *of == name).map(|(_, run)| *run)
+}
+
+/// Every scenario.
+const SCENARIOS: &[(&str, Run)] = &[
+    ("timezone_warp", steps::timezone_warp),
+    ("harness_steps", steps::harness_steps),
+    ("clock_settime", steps::clock_settime),
+    ("settimeofday", steps::settimeofday),
+    ("setoffset_adjtimex", steps::setoffset_adjtimex),
+    ("setoffset_clock_adjtime", steps::setoffset_clock_adjtime),
+    ("int80_stime", steps::int80_stime),
+    ("int80_settimeofday", steps::int80_settimeofday),
+    ("int80_clock_settime32", steps::int80_clock_settime32),
+    ("int80_clock_settime64", steps::int80_clock_settime64),
+    ("int80_adjtimex", steps::int80_adjtimex),
+    ("int80_clock_adjtime32", steps::int80_clock_adjtime32),
+    ("int80_clock_adjtime64", steps::int80_clock_adjtime64),
+    ("leap_insert", leap::insert),
+    ("leap_delete", leap::delete),
+    ("actor_thread", actors::thread),
+    ("actor_unit", actors::unit),
+    ("actor_pod", actors::pod),
+    ("actor_other_user", actors::other_user),
+    ("date_busybox", tools::date_busybox),
+    ("date_coreutils", tools::date_coreutils),
+    ("hwclock_hctosys", tools::hwclock_hctosys),
+    ("chronyd_makestep", tools::chronyd_makestep),
+    ("refused_privilege", refused::privilege),
+    ("refused_values", refused::values),
+    ("refused_compat", refused::compat),
+    ("silent_reads", silence::reads),
+    ("silent_slews", silence::slews),
+    ("silent_tai", silence::tai),
+    ("silent_ptp", silence::ptp),
+    ("silent_aux_clock", silence::aux_clock),
+    ("silent_libfaketime", silence::libfaketime),
+    ("silent_suspend", sleep::suspend),
+    ("hammer", hammer::all_told),
+    ("small_ring", hammer::small_ring),
+    ("start_stop", lifecycle::start_stop),
+    ("start_while_stepping", lifecycle::start_while_stepping),
+    ("kill_and_restart", lifecycle::kill_and_restart),
+    ("status_command", ladder::status_command),
+    ("rung_fentry", rungs::fentry),
+    ("rung_kprobe", rungs::kprobe),
+    ("rung_raw_tracepoint", rungs::raw_tracepoint),
+    ("rung_tracepoint", rungs::tracepoint),
+    ("rung_timerfd", rungs::timerfd),
+    ("no_btf", ladder::no_btf),
+    ("no_tax_allowed", ladder::no_tax_allowed),
+    ("unprivileged", ladder::unprivileged),
+    ("no_capabilities", ladder::no_capabilities),
+    ("lockdown_rungs", lockdown::rungs),
+    ("lockdown_without_btf", lockdown::without_btf),
+    ("lsm_without_bpf", lockdown::lsm_without_bpf),
+];
+
+/// Starts the daemon, which must stand on the best rung.
+fn exact_daemon(stage: &Stage) -> Result<Daemon> {
+    let daemon = stage.daemon()?;
+    let status = daemon.status()?;
+    ensure!(status.rung == "fentry", "rung should be fentry: {status:?}");
+    ensure!(status.offset_error_ns == 0, "the offset should be exact: {status:?}");
+    Ok(daemon)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::BOOTS;
+
+    #[test]
+    fn boots_and_scenarios_name_each_other() {
+        let booted: Vec<_> = BOOTS.iter().flat_map(|boot| boot.scenarios).copied().collect();
+        for name in &booted {
+            assert!(named(name).is_some(), "boots name {name}, which is no scenario");
+        }
+        for (name, _) in SCENARIOS {
+            assert!(booted.contains(name), "no boot runs {name}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Who a child is: its name, its user, its privileges.
+
+use std::ffi::CString;
+use std::io;
+
+use rustix::process::{Gid, Pid, Signal, Uid};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
+
+/// Names this thread, which for a process of one thread is the process's `comm`.
+pub fn set_comm(name: &str) -> io::Result<()> {
+    let name = CString::new(name).map_err(io::Error::other)?;
+    Ok(rustix::thread::set_name(&name)?)
+}
+
+/// Becomes `uid` and keeps only the right to set the clock, as an NTP daemon does, also in a program started from here.
+/// For a process of one thread.
+pub fn become_user_who_may_set_the_time(uid: u32, gid: u32) -> io::Result<()> {
+    rustix::thread::set_keep_capabilities(true)?;
+    become_user(uid, gid)?;
+    let time = CapabilitySet::SYS_TIME;
+    let sets = CapabilitySets { effective: time, permitted: time, inheritable: time };
+    rustix::thread::set_capabilities(None, sets)?;
+    rustix::thread::configure_capability_in_ambient_set(time, true)?;
+    Ok(())
+}
+
+/// Becomes `uid` with no privilege left. For a process of one thread.
+pub fn become_user(uid: u32, gid: u32) -> io::Result<()> {
+    rustix::thread::set_thread_groups(&[])?;
+    let gid = Gid::from_raw(gid);
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    let uid = Uid::from_raw(uid);
+    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    Ok(())
+}
+
+/// Gives up every capability but stays root, also in a program started from here. For a process of one thread.
+pub fn drop_all_capabilities() -> io::Result<()> {
+    // Otherwise a program that root starts has them all again.
+    rustix::thread::set_capabilities_secure_bits(CapabilitiesSecureBits::NO_ROOT)?;
+    let none = CapabilitySet::empty();
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets { effective: none, permitted: none, inheritable: none },
+    )?;
+    Ok(())
+}
+
+/// Sends `signal` to one child.
+pub fn signal(child: &std::process::Child, signal: Signal) -> io::Result<()> {
+    Ok(rustix::process::kill_process(pid_of(child), signal)?)
+}
+
+/// Kills the process group that `child` leads, with all that is left of it.
+pub fn kill_group(child: &std::process::Child) {
+    // Gone already is as good.
+    let _ = rustix::process::kill_process_group(pid_of(child), Signal::KILL);
+}
+
+fn pid_of(child: &std::process::Child) -> Pid {
+    Pid::from_child(child)
+}

@@ -1,0 +1,233 @@
+//! The real binary on this machine's own kernel, whichever that is and whatever it allows. Nothing steps a clock here.
+//!
+//! `TIMEJUMP_BIN` names the binary; without it these tests say so and pass, but fail where `CI` is set.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Seek};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use timejump_tests::lines::{Line, Status};
+use timejump_tests::report::{Expect, Report};
+use timejump_tests::sys::clock::Deadline;
+use timejump_tests::sys::process::signal;
+
+const RUNGS: [&str; 5] = ["fentry", "kprobe", "raw_tracepoint", "tracepoint", "timerfd"];
+const NOBODY: u32 = 65534;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The binary, where everybody may run it, or nothing if there is none.
+fn binary() -> Option<PathBuf> {
+    if let Some(path) = env::var_os("TIMEJUMP_BIN") {
+        return Some(path.into());
+    }
+    assert!(env::var_os("CI").is_none_or(|value| value.is_empty()), "TIMEJUMP_BIN is not set");
+    println!("skipped: TIMEJUMP_BIN is not set; `cargo xtask test` sets it");
+    None
+}
+
+/// A daemon that is ended even if the test fails.
+struct Running {
+    child: Child,
+    output: BufReader<std::process::ChildStdout>,
+    errors: File,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        let errors = tempfile::tempfile().expect("a file for stderr");
+        let stderr = errors.try_clone().expect("a second handle");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .expect("start timejump");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        Self { child, output, errors }
+    }
+
+    fn line(&mut self) -> Line {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("read its output");
+        assert!(!line.is_empty(), "timejump ended: {}", self.stderr());
+        Line::parse(&line).expect("a line of the contract")
+    }
+
+    fn status(&mut self) -> Status {
+        match self.line() {
+            Line::Status(status) => status,
+            other => panic!("the first line is {other:?}"),
+        }
+    }
+
+    fn stderr(&mut self) -> String {
+        let mut text = String::new();
+        self.errors.rewind().expect("rewind");
+        self.errors.read_to_string(&mut text).expect("read its stderr");
+        text
+    }
+
+    /// SIGTERM; then all that it still wrote.
+    fn stop(mut self) -> Vec<Line> {
+        signal(&self.child, Signal::TERM).expect("SIGTERM");
+        let deadline = Deadline::after(PATIENCE);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("wait") {
+                break status;
+            }
+            assert!(!deadline.passed(), "it did not end: {}", self.stderr());
+            sleep(Duration::from_millis(20));
+        };
+        assert!(status.success(), "after SIGTERM it ended with {status}: {}", self.stderr());
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).expect("read its output");
+        rest.lines().map(|line| Line::parse(line).expect("a line of the contract")).collect()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail once it has ended, which is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn run_json(binary: &PathBuf) -> Command {
+    let mut command = Command::new(binary);
+    command.args(["run", "-o", "json"]);
+    command
+}
+
+fn output(binary: &PathBuf, words: &[&str]) -> Output {
+    Command::new(binary).args(words).stdin(Stdio::null()).output().expect("run timejump")
+}
+
+/// What must hold of a status on any machine.
+fn is_sound(status: &Status) {
+    assert!(RUNGS.contains(&&*status.rung), "{status:?}");
+    let names: Vec<_> = status.rungs.iter().map(|rung| &*rung.rung).collect();
+    assert_eq!(names, RUNGS, "the ladder, in order");
+    for rung in &status.rungs {
+        assert_eq!(rung.state == "in_use", rung.rung == status.rung, "one rung is in use: {status:?}");
+        assert!(rung.rung == status.rung || rung.reason.is_some(), "not in use without a reason: {rung:?}");
+    }
+    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("the boot id");
+    assert_eq!(status.boot_id, boot_id.trim());
+    for path in ["clock_settime", "settimeofday", "adjtimex", "timezone_warp", "leap_second", "kernel"] {
+        assert_ne!(
+            status.coverage_of(path).expect("every path").size,
+            "blind",
+            "timerfd sees all: {status:?}"
+        );
+    }
+}
+
+#[test]
+fn status_tells_the_whole_ladder() {
+    let Some(binary) = binary() else { return };
+    let output = output(&binary, &["status", "-o", "json"]);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    match Line::parse(text.trim_end()).expect("one line of the contract") {
+        Line::Status(status) => is_sound(&status),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn runs_and_ends_with_a_balance() {
+    let Some(binary) = binary() else { return };
+    let mut daemon = Running::start(&mut run_json(&binary));
+    let status = daemon.status();
+    is_sound(&status);
+    let mut lines = vec![Line::Status(status)];
+    lines.extend(daemon.stop());
+    let report = Report::audit(&lines, &Expect::default()).expect("a sound report");
+    report.has_jumps(0).expect("nobody steps this machine's clock");
+}
+
+/// Voluntary and other context switches of all threads of a process.
+fn context_switches(pid: u32) -> u64 {
+    let mut sum = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task")).expect("its threads").flatten() {
+        let Ok(text) = fs::read_to_string(task.path().join("status")) else { continue };
+        let counts = text.lines().filter(|line| line.contains("voluntary_ctxt_switches:"));
+        sum +=
+            counts.filter_map(|line| line.split_ascii_whitespace().last()?.parse::<u64>().ok()).sum::<u64>();
+    }
+    sum
+}
+
+#[test]
+fn idles_without_waking_up() {
+    let Some(binary) = binary() else { return };
+    let mut daemon = Running::start(&mut run_json(&binary));
+    daemon.status();
+    let settled = settle(daemon.child.id());
+    sleep(Duration::from_secs(5));
+    let woken = context_switches(daemon.child.id()) - settled;
+    assert_eq!(woken, 0, "an idle daemon woke up {woken} times in 5 s");
+    daemon.stop();
+}
+
+/// Waits until what follows a start is over: no switch for half a second.
+fn settle(pid: u32) -> u64 {
+    let deadline = Deadline::after(PATIENCE);
+    let mut last = context_switches(pid);
+    loop {
+        sleep(Duration::from_millis(500));
+        let now = context_switches(pid);
+        if now == last {
+            return now;
+        }
+        assert!(!deadline.passed(), "it never comes to rest");
+        last = now;
+    }
+}
+
+#[test]
+fn without_privilege_it_stands_on_timerfd_and_says_why() {
+    let Some(binary) = binary() else { return };
+    // The checkout may lie where others may not look.
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("open it");
+    let copy = dir.path().join("timejump");
+    fs::copy(&binary, &copy).expect("copy the binary");
+    let mut command = run_json(&copy);
+    if rustix::process::getuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let mut daemon = Running::start(command.current_dir("/"));
+    let status = daemon.status();
+    is_sound(&status);
+    assert_eq!(status.rung, "timerfd", "{status:?}");
+    for rung in status.rungs.iter().filter(|rung| rung.rung != "timerfd") {
+        assert_eq!(rung.state, "refused", "{rung:?}");
+        let reason = rung.reason.as_deref().unwrap_or_default();
+        assert!(reason.len() > 10, "says why: {rung:?}");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn nonsense_is_a_usage_error() {
+    let Some(binary) = binary() else { return };
+    for words in [
+        &["run", "-o", "nonsense"][..],
+        &["status", "-o", "nonsense"],
+        &["run", "--rung", "nonsense"],
+        &["nonsense"],
+    ] {
+        let output = output(&binary, words);
+        assert_eq!(output.status.code(), Some(64), "{words:?}: {output:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{words:?}: {output:?}");
+    }
+}

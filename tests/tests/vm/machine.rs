@@ -1,0 +1,146 @@
+//! Boots one virtual machine per kernel and boot, a few at a time, and keeps what it said.
+
+use std::collections::HashMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+
+use libtest_mimic::{Completion, Failed};
+use timejump_tests::scenario::{Boot, Kernel, Verdict};
+
+/// How many machines run at once unless told otherwise: see `AT_ONCE` in the environment.
+const AT_ONCE: usize = 1;
+/// How much of what a dead machine said goes into each of its failures.
+const TAIL_LINES: usize = 25;
+
+/// Whether this is a run that must not pass over anything.
+pub(crate) fn in_ci() -> bool {
+    env::var_os("CI").is_some_and(|value| !value.is_empty())
+}
+
+/// What boots machines, or why nothing does.
+pub(crate) struct Machines {
+    xtask: Result<OsString, &'static str>,
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Machines {
+    pub(crate) fn from_environment() -> Self {
+        let xtask = if env::var_os("TIMEJUMP_NO_VM").is_some_and(|value| value == "1") {
+            Err("TIMEJUMP_NO_VM is set")
+        } else {
+            env::var_os("TIMEJUMP_XTASK").ok_or("TIMEJUMP_XTASK is not set: run `cargo xtask test`")
+        };
+        let at_once =
+            env::var("TIMEJUMP_VM_AT_ONCE").ok().and_then(|count| count.parse().ok()).unwrap_or(AT_ONCE);
+        Self { xtask, free: Mutex::new(at_once.max(1)), freed: Condvar::new() }
+    }
+
+    /// Nothing if trials can run; if not they are ignored, but in CI they fail.
+    pub(crate) fn hindered(&self) -> Result<Option<Completion>, Failed> {
+        match self.xtask {
+            Ok(_) => Ok(None),
+            Err(reason) if in_ci() => Err(reason.into()),
+            Err(reason) => Ok(Some(Completion::ignored_with(reason))),
+        }
+    }
+
+    /// Runs `work` once no more than the others allowed are running.
+    fn one_of_few<T>(&self, work: impl FnOnce() -> T) -> T {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free == 0 {
+            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        drop(free);
+        let result = work();
+        *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.freed.notify_one();
+        result
+    }
+}
+
+/// One boot of one kernel, which runs when the first of its trials asks.
+pub(crate) struct Machine {
+    pub(crate) kernel: Kernel,
+    boot: &'static Boot,
+    wanted: Vec<&'static str>,
+    told: OnceLock<Told>,
+}
+
+/// What came of a boot.
+struct Told {
+    verdicts: HashMap<String, Verdict>,
+    /// How it ended, where the whole of it is to be read, and its last lines.
+    end: String,
+}
+
+impl Machine {
+    pub(crate) fn new(kernel: Kernel, boot: &'static Boot, wanted: Vec<&'static str>) -> Self {
+        Self { kernel, boot, wanted, told: OnceLock::new() }
+    }
+
+    /// How `scenario` ended; boots the machine unless another trial has.
+    pub(crate) fn verdict(&self, machines: &Machines, scenario: &str) -> Result<Verdict, Failed> {
+        let told = self.told.get_or_init(|| machines.one_of_few(|| self.run(machines)));
+        match told.verdicts.get(scenario) {
+            Some(verdict) => Ok(verdict.clone()),
+            None => Err(self.failure("the machine ended before it told how this went")),
+        }
+    }
+
+    /// A failure with enough of the machine's words to start from.
+    pub(crate) fn failure(&self, message: &str) -> Failed {
+        let end = self.told.get().map_or("", |told| &told.end);
+        format!("{message}\n{end}").into()
+    }
+
+    fn run(&self, machines: &Machines) -> Told {
+        let broken = |message: String| Told { verdicts: HashMap::new(), end: message };
+        let log = match self.log_file() {
+            Ok(log) => log,
+            Err(error) => return broken(format!("target/vm/logs: {error}")),
+        };
+        let ended = match self.boot_into(machines, &log) {
+            Ok(ended) => ended,
+            Err(error) => return broken(format!("cannot boot: {error}")),
+        };
+        let text =
+            fs::read(&log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        let verdicts = text
+            .lines()
+            .filter_map(Verdict::parse)
+            .map(|(name, verdict)| (name.to_owned(), verdict))
+            .collect();
+        let lines: Vec<_> = text.lines().collect();
+        let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n  | ");
+        Told { verdicts, end: format!("{ended}; {} ends:\n  | {tail}", log.display()) }
+    }
+
+    fn log_file(&self) -> std::io::Result<PathBuf> {
+        let logs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/vm/logs");
+        fs::create_dir_all(&logs)?;
+        Ok(logs.canonicalize()?.join(format!("{}-{}.log", self.kernel, self.boot.name)))
+    }
+
+    fn boot_into(&self, machines: &Machines, log: &PathBuf) -> std::io::Result<String> {
+        let Ok(xtask) = &machines.xtask else { return Err(std::io::Error::other("no xtask")) };
+        let mut command = Command::new(xtask);
+        command.args(["vm", "--no-build", "--kernel", self.kernel.name()]);
+        command.args(["--timeout", &self.boot.timeout_seconds.to_string()]).args(self.boot.machine);
+        if !self.boot.append.is_empty() {
+            command.args(["--append", self.boot.append]);
+        }
+        command.args(["--", "timejump-guest", "suite", self.boot.name]);
+        if self.wanted.len() < self.boot.scenarios.len() {
+            command.args(self.wanted.iter().flat_map(|scenario| ["--only", scenario]));
+        }
+        let output = File::create(log)?;
+        let status = command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).status()?;
+        Ok(format!("{command:?} ended with {status}"))
+    }
+}

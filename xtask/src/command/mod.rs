@@ -1,0 +1,8 @@
+//! The subcommands, one a file.
+
+pub mod build;
+pub mod build_ebpf;
+pub mod run;
+pub mod setup;
+pub mod test;
+pub mod vm;

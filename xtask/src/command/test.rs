@@ -1,0 +1,109 @@
+//! `cargo xtask test`: everything that must hold before a change is let in.
+
+use std::{
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{
+    build::{self, Programs},
+    deadline::Stopwatch,
+    layout::Layout,
+    process,
+    setup::{self, Choice},
+};
+
+/// All that compiles for this machine.
+const HOST_CRATES: [&str; 3] = ["--workspace", "--exclude", "detector-ebpf"];
+
+/// Checks format, lints and documentation, builds everything, and runs all tests, those in virtual machines included.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Leave out the tests in virtual machines; they say so.
+    #[arg(long)]
+    no_vm: bool,
+    /// What compiles the eBPF half.
+    #[arg(long, value_enum, default_value_t)]
+    toolchain: Choice,
+    /// Arguments for `cargo test`, after `--`: names of tests, for one.
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+impl Args {
+    /// Does it.
+    pub fn run(&self) -> Result<ExitCode> {
+        if self.no_vm && std::env::var_os("CI").is_some() {
+            bail!("CI is set, and CI is where the tests in virtual machines must run: --no-vm is refused");
+        }
+        // Before cargo may build another in its place.
+        let xtask = std::env::current_exe().context("cannot find this program itself")?;
+        let layout = Layout::find()?;
+        let tools = step("setup", || {
+            let tools = setup::for_building(&layout, self.toolchain)?;
+            if !self.no_vm {
+                setup::for_guests(&layout)?;
+            }
+            Ok(tools)
+        })?;
+        step("format", || process::run(cargo(&layout).args(["fmt", "--all", "--check"])))?;
+        step("lints", || {
+            process::run(cargo(&layout).arg("clippy").args(HOST_CRATES).args([
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]))
+        })?;
+        step("lints of the eBPF half", || lint_ebpf(&layout))?;
+        step("documentation", || {
+            process::run(
+                cargo(&layout)
+                    .arg("doc")
+                    .args(HOST_CRATES)
+                    .args(["--no-deps", "--document-private-items"])
+                    .env("RUSTDOCFLAGS", "-D warnings"),
+            )
+        })?;
+        step("build", || {
+            build::ebpf(&layout, &tools)?;
+            build::user_space(&layout, Programs::All)
+        })?;
+        step("tests", || self.test(&layout, xtask))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn test(&self, layout: &Layout, xtask: PathBuf) -> Result<()> {
+        let detector = layout.program("timejump")?;
+        ensure!(detector.exists(), "{} was not built", detector.display());
+        let mut tests = cargo(layout);
+        tests.arg("test").args(HOST_CRATES).arg("--").args(&self.arguments);
+        tests.env("TIMEJUMP_XTASK", xtask).env("TIMEJUMP_BIN", detector);
+        if self.no_vm {
+            tests.env("TIMEJUMP_NO_VM", "1");
+        }
+        process::run(&mut tests)
+    }
+}
+
+fn cargo(layout: &Layout) -> Command {
+    let mut cargo = process::cargo();
+    cargo.current_dir(&layout.root);
+    cargo
+}
+
+/// The crate compiles for this machine too, though to nothing of use: that is enough for lints, and needs no other
+/// toolchain.
+fn lint_ebpf(layout: &Layout) -> Result<()> {
+    process::run(cargo(layout).args(["clippy", "-p", "detector-ebpf", "--", "-D", "warnings"]))
+}
+
+fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    eprintln!("\nxtask: === {name}");
+    let stopwatch = Stopwatch::start();
+    let done = work().with_context(|| format!("{name}: failed"))?;
+    eprintln!("xtask: === {name}: done in {} s", stopwatch.elapsed().as_secs());
+    Ok(done)
+}

@@ -1,0 +1,175 @@
+//! apt with state of its own: the system's package lists, cache and sources are neither read nor written.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::Release;
+use crate::{arch::Arch, keep, layout::Layout, process};
+
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// The packages of one release.
+#[derive(Debug)]
+pub struct Archive {
+    release: Release,
+    folder: PathBuf,
+    /// Held against other processes that would write the same files.
+    _lock: File,
+}
+
+impl Archive {
+    /// Gives `work` the release's packages. It is called again with the next source if it fails with one.
+    pub fn with<T>(layout: &Layout, release: Release, work: impl Fn(&Self) -> Result<T>) -> Result<T> {
+        let keyring = Path::new(KEYRING);
+        let archive = Self::prepare(layout, release, keyring)?;
+        let mut failures = Vec::new();
+        for sources in release.sources(keyring) {
+            // The index is always fetched anew: what an older one names may be gone from the mirror.
+            match archive.update(&sources).and_then(|()| work(&archive)) {
+                Ok(done) => return Ok(done),
+                Err(failure) => failures.push(format!("{failure:#}")),
+            }
+        }
+        bail!("nothing worked with Debian {}; is there a network?\n{}", release.name(), failures.join("\n"))
+    }
+
+    fn prepare(layout: &Layout, release: Release, keyring: &Path) -> Result<Self> {
+        for tool in ["apt-get", "apt-cache", "dpkg-deb"] {
+            ensure!(
+                process::find(tool).is_some(),
+                "{tool} is missing: Debian's packages can be fetched on Debian and its relatives only"
+            );
+        }
+        ensure!(
+            keyring.exists(),
+            "{KEYRING} is missing, so that Debian's signatures cannot be checked: install debian-archive-keyring"
+        );
+        let folder = layout.vm().join("apt").join(release.name());
+        let lock = keep::lock(&folder)?;
+        let archive = Self { release, folder, _lock: lock };
+        archive.configure()?;
+        Ok(archive)
+    }
+
+    fn configure(&self) -> Result<()> {
+        for folder in ["empty", "lists/partial", "cache/archives/partial", "debs"] {
+            let folder = self.folder.join(folder);
+            fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        let at = self.folder.display();
+        let arch = Arch::host()?.debian;
+        // Nothing is installed as far as this apt knows. It stays one user: what it writes is ours, not the system's.
+        let configuration = format!(
+            r#"#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear APT::Architectures;
+APT::Architecture "{arch}";
+APT::Architectures {{ "{arch}"; }};
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Acquire::Retries "3";
+Dir::Cache "{at}/cache";
+Dir::Etc::SourceList "{at}/sources.list";
+Dir::Etc::SourceParts "{at}/empty";
+Dir::Etc::PreferencesParts "{at}/empty";
+Dir::Etc::Preferences "{at}/no-preferences";
+Dir::State::Lists "{at}/lists";
+Dir::State::status "{at}/status";
+"#
+        );
+        fs::write(self.folder.join("apt.conf"), configuration)?;
+        fs::write(self.folder.join("status"), "")?;
+        Ok(())
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.arg("--config-file").arg(self.folder.join("apt.conf")).env("LC_ALL", "C.UTF-8");
+        command
+    }
+
+    fn update(&self, sources: &str) -> Result<()> {
+        fs::write(self.folder.join("sources.list"), sources)?;
+        // Without the option a failed download is a mere warning.
+        process::quiet(self.command("apt-get").args(["-q", "--error-on=any", "update"]))
+            .with_context(|| format!("cannot fetch the package index of Debian {}", self.release.name()))
+    }
+
+    /// One field of the newest version of a package, if there is such a package, and nothing if it has no such field.
+    pub fn field(&self, package: &str, field: &str) -> Result<Option<String>> {
+        let mut command = self.command("apt-cache");
+        command.args(["show", "--no-all-versions", package]);
+        let output = command.output().context("cannot start apt-cache")?;
+        if !output.status.success() {
+            return Ok(None);
+        }
+        let stanza = String::from_utf8_lossy(&output.stdout);
+        let prefix = format!("{field}: ");
+        Ok(Some(stanza.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_default().to_owned()))
+    }
+
+    /// The packages and what they depend on, as far as `follow` says: real names, first alternatives.
+    pub fn closure(&self, roots: &[&str], follow: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+        let mut seen = BTreeSet::new();
+        let mut todo: Vec<String> = roots.iter().map(ToString::to_string).collect();
+        while let Some(package) = todo.pop() {
+            if seen.contains(&package) {
+                continue;
+            }
+            let depends = self
+                .field(&package, "Depends")?
+                .with_context(|| format!("Debian {} has no package {package}", self.release.name()))?;
+            todo.extend(names(&depends).filter(|name| follow(name)).map(str::to_owned));
+            seen.insert(package);
+        }
+        Ok(seen.into_iter().collect())
+    }
+
+    /// Fetches packages and unpacks them over each other into a folder, which is emptied before.
+    pub fn unpack(&self, packages: &[String], into: &Path) -> Result<()> {
+        if into.exists() {
+            fs::remove_dir_all(into)?;
+        }
+        fs::create_dir_all(into)?;
+        let debs = self.folder.join("debs");
+        for package in packages {
+            // What an interrupted run left behind is not trusted.
+            fs::remove_dir_all(&debs)?;
+            fs::create_dir(&debs)?;
+            process::quiet(self.command("apt-get").args(["-q", "download", package]).current_dir(&debs))
+                .with_context(|| format!("cannot fetch {package} of Debian {}", self.release.name()))?;
+            let deb = fs::read_dir(&debs)?.next().with_context(|| format!("apt fetched no {package}"))??;
+            process::quiet(Command::new("dpkg-deb").arg("--extract").arg(deb.path()).arg(into))?;
+            fs::remove_file(deb.path())?;
+        }
+        Ok(())
+    }
+}
+
+/// The names in a `Depends` field: of alternatives the first, without version or architecture.
+fn names(depends: &str) -> impl Iterator<Item = &str> {
+    depends
+        .split(',')
+        .filter_map(|alternatives| alternatives.split('|').next())
+        .filter_map(|first| first.split_whitespace().next())
+        .filter_map(|name| name.split(':').next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_dependencies() {
+        let depends =
+            "libc6 (>= 2.34), perl:any, dracut | initramfs-tools (>= 0.1), linux-base-7 (= 7.2.13-1)";
+        assert_eq!(names(depends).collect::<Vec<_>>(), ["libc6", "perl", "dracut", "linux-base-7"]);
+        assert_eq!(names("").count(), 0);
+    }
+}

@@ -1,0 +1,52 @@
+//! Where things are in the checkout.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::{arch::Arch, process};
+
+/// Folders and files of this checkout.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The workspace's root.
+    pub root: PathBuf,
+    /// Cargo's target directory; everything that xtask makes or fetches lies below it.
+    pub target: PathBuf,
+}
+
+impl Layout {
+    /// Finds the checkout that this program was built from.
+    pub fn find() -> Result<Self> {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = package.parent().context("xtask has no workspace around it")?.to_owned();
+        let metadata = process::stdout(
+            process::cargo().args(["metadata", "--no-deps", "--format-version=1"]).current_dir(&root),
+        )?;
+        let metadata: serde_json::Value =
+            serde_json::from_str(&metadata).context("cargo metadata printed something else than JSON")?;
+        let target =
+            metadata["target_directory"].as_str().context("cargo metadata names no target_directory")?;
+        Ok(Self { root, target: target.into() })
+    }
+
+    /// Programs built for our own use.
+    pub fn tools(&self) -> PathBuf {
+        self.target.join("tools")
+    }
+
+    /// All that belongs to virtual machines.
+    pub fn vm(&self) -> PathBuf {
+        self.target.join("vm")
+    }
+
+    /// The linked eBPF object.
+    pub fn ebpf_object(&self) -> PathBuf {
+        self.target.join("ebpf/timejump.bpf.o")
+    }
+
+    /// A program of this workspace as built for guests and releases: linked statically.
+    pub fn program(&self, name: &str) -> Result<PathBuf> {
+        Ok(self.target.join(Arch::host()?.target).join("release").join(name))
+    }
+}

@@ -1,0 +1,15 @@
+//! How timejump is set up, built and tested: `cargo xtask`.
+#![expect(clippy::print_stderr, reason = "a developer's tool says what it does on standard error")]
+
+pub mod arch;
+pub mod build;
+pub mod command;
+mod deadline;
+pub mod debian;
+mod keep;
+pub mod kernels;
+pub mod layout;
+pub mod process;
+pub mod setup;
+pub mod userland;
+pub mod vm;

@@ -1,0 +1,58 @@
+//! What building and testing need: found, or else fetched.
+
+mod bpf_linker;
+mod packages;
+mod toolchain;
+
+use anyhow::{Result, ensure};
+pub use toolchain::{Choice, Core, TARGET, Toolchain};
+
+use crate::{arch::Arch, kernels::Kernel, layout::Layout, process, userland};
+use packages::Package;
+
+/// What compiles the detector's eBPF half.
+#[derive(Debug)]
+pub struct ForBuilding {
+    /// The compiler.
+    pub toolchain: Toolchain,
+    /// Its linker.
+    pub linker: std::path::PathBuf,
+}
+
+/// What building needs.
+pub fn for_building(layout: &Layout, choice: Choice) -> Result<ForBuilding> {
+    let toolchain = toolchain::provide(choice)?;
+    eprintln!("xtask: {toolchain}: compiles the eBPF half");
+    let linker = bpf_linker::provide(layout, &toolchain)?;
+    eprintln!("xtask: {}: links the eBPF half", linker.display());
+    Ok(ForBuilding { toolchain, linker })
+}
+
+/// The emulator of the guests; installs it if that is possible.
+pub fn emulator() -> Result<()> {
+    let machine = Arch::host()?.machine()?;
+    if process::find(machine.qemu).is_none() {
+        packages::install(&[Package {
+            name: machine.package,
+            why: "boots kernels of our own, whose clocks may be stepped",
+        }])?;
+    }
+    ensure!(process::find(machine.qemu).is_some(), "{} is still not in PATH", machine.qemu);
+    // Part of util-linux, so of any Debian.
+    ensure!(process::find("setpriv").is_some(), "setpriv (of util-linux) is not in PATH");
+    Ok(())
+}
+
+/// Everything that guests are made of.
+pub fn for_guests(layout: &Layout) -> Result<()> {
+    emulator()?;
+    for kernel in Kernel::ALL {
+        let unpacked = kernel.fetch(layout)?;
+        eprintln!("xtask: Linux {}: boots in tests as kernel {kernel}", unpacked.version);
+    }
+    let busybox = userland::fetch_busybox(layout)?;
+    eprintln!("xtask: {}: shell and tools of the guests", busybox.display());
+    let debian = userland::fetch_debian(layout)?;
+    eprintln!("xtask: {}: programs that step clocks, for guests", debian.display());
+    Ok(())
+}
