@@ -20,8 +20,8 @@ pub struct Key {
     pub cgroup_id: u64,
     /// Real user id.
     pub uid: u32,
-    /// One of [`crate::call::syscall`]: the family of the attempt.
-    pub syscall: u32,
+    /// [`crate::cause::SETTIME`] or [`crate::cause::SETOFFSET`]: what would have been done.
+    pub cause: u32,
     /// Error, positive (`EPERM` = 1, `EINVAL` = 22).
     pub errno: u32,
     /// Padding, zero.
@@ -39,6 +39,8 @@ pub struct Refusal {
     pub boot_ns: u64,
     /// What it is counted under.
     pub key: Key,
+    /// One of [`crate::call::syscall`]; 0 where the hook sees only what the calls have in common.
+    pub syscall: u64,
     /// Attempts under this key so far, this one included.
     pub count: u64,
     /// Who tried.
@@ -50,4 +52,4 @@ pub struct Refusal {
 }
 
 const _: () = assert!(size_of::<Key>() == 24);
-const _: () = assert!(size_of::<Refusal>() == 8 + 8 + 24 + 8 + 64 + 136 + 64);
+const _: () = assert!(size_of::<Refusal>() == 8 + 8 + 24 + 8 + 8 + 64 + 136 + 64);

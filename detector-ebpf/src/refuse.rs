@@ -17,16 +17,16 @@ use crate::{
     task,
 };
 
-/// Counts that `current` was refused with `ret` (a negative errno) at `syscall` (`call::syscall`).
+/// Counts that `current` was refused with `ret` (a negative errno). `cause` as in [`Key`], `syscall` as in [`Refusal`].
 #[inline(always)]
-pub fn count<C: EbpfContext>(ctx: &C, syscall: u32, ret: i32) {
+pub fn count<C: EbpfContext>(ctx: &C, cause: u32, syscall: u32, ret: i32) {
     if let Some(counters) = COUNTERS.get_ptr_mut(0) {
         add_one(unsafe { &raw mut (*counters).refused });
     }
     let key = Key {
         cgroup_id: unsafe { bpf_get_current_cgroup_id() },
         uid: bpf_get_current_uid_gid() as u32,
-        syscall,
+        cause,
         errno: ret.unsigned_abs(),
         reserved: 0,
     };
@@ -48,6 +48,7 @@ pub fn count<C: EbpfContext>(ctx: &C, syscall: u32, ret: i32) {
         (*refusal).header = Header { abi: ABI_VERSION, kind: KIND_REFUSAL };
         (*refusal).boot_ns = bpf_ktime_get_boot_ns();
         (*refusal).key = key;
+        (*refusal).syscall = u64::from(syscall);
         (*refusal).count = count;
         task::describe(&raw mut (*refusal).task);
         task::read_cmdline(&raw mut (*refusal).cmdline);

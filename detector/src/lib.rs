@@ -14,3 +14,4 @@ pub mod clock;
 pub mod daemon;
 pub mod deliver;
 pub mod ledger;
+mod sys;

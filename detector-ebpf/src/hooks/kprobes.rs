@@ -12,7 +12,6 @@ use aya_ebpf::{
     programs::{ProbeContext, RetProbeContext},
 };
 use detector_common::{
-    call::syscall,
     cause,
     step::{IN_RESUME, NO_TAI, Offsets},
 };
@@ -59,7 +58,7 @@ pub fn kprobe_settimeofday_enter(_ctx: ProbeContext) -> u32 {
 /// `do_sys_settimeofday64`, return.
 #[kretprobe]
 pub fn kprobe_settimeofday_exit(ctx: RetProbeContext) -> u32 {
-    close(&ctx, syscall::CLOCK_SETTIME, ctx.ret());
+    close(&ctx, cause::SETTIME, ctx.ret());
     0
 }
 
@@ -74,7 +73,7 @@ pub fn kprobe_settime_enter(_ctx: ProbeContext) -> u32 {
 #[kretprobe]
 pub fn kprobe_settime_exit(ctx: RetProbeContext) -> u32 {
     if !request::inside_outer() {
-        close(&ctx, syscall::CLOCK_SETTIME, ctx.ret());
+        close(&ctx, cause::SETTIME, ctx.ret());
     }
     0
 }
@@ -84,7 +83,7 @@ pub fn kprobe_settime_exit(ctx: RetProbeContext) -> u32 {
 pub fn kprobe_settime_permission_exit(ctx: RetProbeContext) -> u32 {
     let ret: i32 = ctx.ret();
     if ret < 0 && !request::inside_outer() {
-        refuse::count(&ctx, syscall::CLOCK_SETTIME, ret);
+        refuse::count(&ctx, cause::SETTIME, 0, ret);
     }
     0
 }
@@ -106,7 +105,7 @@ pub fn kprobe_adjtime_enter(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 pub fn kprobe_adjtime_exit(ctx: RetProbeContext) -> u32 {
     if request::current().is_some() {
-        close(&ctx, syscall::ADJTIMEX, ctx.ret());
+        close(&ctx, cause::SETOFFSET, ctx.ret());
     }
     0
 }
@@ -119,10 +118,10 @@ pub fn kprobe_warp_enter(_ctx: ProbeContext) -> u32 {
 }
 
 #[inline(always)]
-fn close<C: EbpfContext>(ctx: &C, syscall: u32, ret: i32) {
+fn close<C: EbpfContext>(ctx: &C, cause: u32, ret: i32) {
     request::close();
     if ret < 0 {
-        refuse::count(ctx, syscall, ret);
+        refuse::count(ctx, cause, 0, ret);
     }
 }
 

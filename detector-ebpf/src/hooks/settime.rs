@@ -11,7 +11,7 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
-use detector_common::{call::syscall, cause};
+use detector_common::cause;
 
 use crate::{layout::member_at, refuse, request};
 
@@ -34,7 +34,7 @@ pub fn settimeofday_exit(ctx: FExitContext) -> i32 {
     request::close();
     let ret: i32 = ctx.arg(2);
     if ret < 0 {
-        refuse::count(&ctx, syscall::CLOCK_SETTIME, ret);
+        refuse::count(&ctx, cause::SETTIME, 0, ret);
     }
     0
 }
@@ -57,7 +57,7 @@ pub fn settime_exit(ctx: FExitContext) -> i32 {
     request::close();
     let ret: i32 = ctx.arg(1);
     if ret < 0 {
-        refuse::count(&ctx, syscall::CLOCK_SETTIME, ret);
+        refuse::count(&ctx, cause::SETTIME, 0, ret);
     }
     0
 }
@@ -67,7 +67,7 @@ pub fn settime_exit(ctx: FExitContext) -> i32 {
 pub fn settime_permission_exit(ctx: FExitContext) -> i32 {
     let ret: i32 = ctx.arg(2);
     if ret < 0 && !request::inside_outer() {
-        refuse::count(&ctx, syscall::CLOCK_SETTIME, ret);
+        refuse::count(&ctx, cause::SETTIME, 0, ret);
     }
     0
 }

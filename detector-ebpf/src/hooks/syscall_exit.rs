@@ -4,6 +4,7 @@ use aya_ebpf::{EbpfContext, helpers::generated::bpf_ktime_get_boot_ns};
 use detector_common::{
     ABI_VERSION, Header, KIND_CALL,
     call::{Call, syscall},
+    cause,
 };
 
 use super::adjtime::SETOFFSET;
@@ -59,7 +60,8 @@ pub fn clock_call(
 pub fn returned<C: EbpfContext>(ctx: &C, call: u32, compat: bool, ret: i64) {
     // adjtimex returns the clock's state, which is not negative, on success.
     if ret < 0 {
-        refuse::count(ctx, call, ret as i32);
+        let cause = if call == syscall::ADJTIMEX { cause::SETOFFSET } else { cause::SETTIME };
+        refuse::count(ctx, cause, call, ret as i32);
         return;
     }
     let Some(mut entry) = EVENTS.reserve::<Call>(0) else {

@@ -16,6 +16,8 @@ pub struct ProcessFacts {
     pub cmdline: Option<String>,
     /// Parent's process id.
     pub ppid: Option<u32>,
+    /// Parent's name.
+    pub parent_comm: Option<String>,
     /// Path of the cgroup: the default hierarchy's, or on v1 the one of the first controller that knows more than `/`.
     pub cgroup: Option<String>,
     /// Whether it is a kernel thread.
@@ -38,9 +40,15 @@ pub fn read_process(pid: u32, at: BootNs) -> Option<ProcessFacts> {
         exe: process.exe().ok().map(|path| path.to_string_lossy().into_owned()),
         cmdline: cmdline.map(|arguments| arguments.join(" ").trim_end().to_owned()),
         ppid: u32::try_from(stat.ppid).ok(),
+        parent_comm: parent_comm(&stat, at),
         cgroup: cgroup(&process).ok().flatten(),
         kernel_thread: stat.flags & PF_KTHREAD != 0,
     })
+}
+
+fn parent_comm(stat: &Stat, at: BootNs) -> Option<String> {
+    let parent = Process::new(stat.ppid).ok()?.stat().ok()?;
+    (!started_after(&parent, at)).then_some(parent.comm)
 }
 
 /// `starttime` is in ticks since boot, rounded down.
@@ -78,6 +86,7 @@ mod tests {
         let facts = read_process(std::process::id(), BootNs(u64::MAX)).unwrap();
         assert!(facts.exe.unwrap().contains("timejump"));
         assert!(facts.cmdline.is_some());
+        assert!(facts.parent_comm.is_some());
         assert!(!facts.kernel_thread);
     }
 

@@ -44,7 +44,7 @@ impl Resolver {
             uid: Some(task.uid),
             gid: Some(task.gid),
             ppid: if has_parent { Some(task.ppid) } else { facts.ppid },
-            parent_comm: has_parent.then(|| text(&task.parent_comm)),
+            parent_comm: if has_parent { Some(text(&task.parent_comm)) } else { facts.parent_comm },
             cgroup: cgroup.or_else(|| (task.cgroup_id == 1).then(|| "/".to_owned())),
             unit: workload.unit,
             container_id: workload.container_id,

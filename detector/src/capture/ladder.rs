@@ -97,8 +97,8 @@ impl Ladder {
 
 /// Why the operator does not want `rung`, if so.
 fn forbidden(rung: Rung, options: &LadderOptions) -> Option<String> {
-    if let Some(only) = options.only {
-        return (only != rung).then(|| format!("--rung {only} was asked for"));
+    if let Some(only) = options.only.filter(|only| *only != rung) {
+        return Some(format!("--rung {only} was asked for"));
     }
     let (tax, limit) = (rung.syscall_tax_ns(), options.max_syscall_tax_ns);
     (tax > limit).then(|| {
@@ -140,9 +140,14 @@ mod tests {
     }
 
     #[test]
+    fn the_tax_limit_holds_for_a_chosen_rung() {
+        assert!(forbidden(Rung::Tracepoint, &options(Some(Rung::Tracepoint), 0)).is_some());
+    }
+
+    #[test]
     fn a_chosen_rung_forbids_all_others() {
         for rung in Rung::ALL {
-            let chosen = options(Some(Rung::Tracepoint), 0);
+            let chosen = options(Some(Rung::Tracepoint), 1000);
             assert_eq!(forbidden(rung, &chosen).is_none(), rung == Rung::Tracepoint);
         }
     }

@@ -13,7 +13,6 @@ mod rung;
 mod symbols;
 mod timerfd;
 mod verdict;
-mod waiting;
 
 pub use coverage::{PathCoverage, Size, coverage};
 pub use ladder::{Ladder, LadderOptions};
@@ -24,4 +23,3 @@ pub use rung::{Rung, RungReport, RungState};
 pub use symbols::{Symbols, SymbolsError};
 pub use timerfd::ClockWasSet;
 pub use verdict::{Origin, Verdict, Who, classify, syscall_path, wall_offsets};
-pub use waiting::readable as wait_on;

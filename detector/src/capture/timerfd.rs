@@ -14,7 +14,7 @@ use rustix::{
 };
 use tokio::io::unix::AsyncFd;
 
-use super::waiting::readable;
+use crate::sys::readable;
 
 /// Far beyond every time that the clock can be set to.
 const NEVER: Timespec = Timespec { tv_sec: i64::MAX / 1_000_000_000, tv_nsec: 0 };

@@ -4,6 +4,7 @@ use std::{io, io::Write, path::Path, thread, time::Duration};
 
 use detector_common::{
     call::{Call, syscall},
+    cause,
     cell::{Cell, LIVE},
     refusal::Refusal,
     step::Step,
@@ -195,7 +196,11 @@ impl<W: Write> Engine<W> {
             let symbols = self.symbols.as_ref()?;
             symbols.frames(&refusal.stack).into_iter().find_map(syscall_path)
         };
-        let path = by_stack().unwrap_or_else(|| call_path(refusal.key.syscall));
+        let path = match (u32::try_from(refusal.syscall).unwrap_or(0), refusal.key.cause) {
+            (0, cause::SETOFFSET) => StepPath::Adjtimex,
+            (0, _) => by_stack().unwrap_or(StepPath::ClockSettime),
+            (call, _) => call_path(call),
+        };
         let at = BootNs(refusal.boot_ns);
         let actor = self.resolver.process(&refusal.task, &refusal.cmdline, at);
         let errno = errno(refusal.key.errno);

@@ -22,8 +22,9 @@ use tokio::{
 use self::engine::{Engine, Next};
 pub use self::host::{boot_id, status};
 use crate::{
-    capture::{ClockWasSet, LadderOptions, Rings, RungReport, wait_on},
+    capture::{ClockWasSet, LadderOptions, Rings, RungReport},
     deliver::Output,
+    sys,
 };
 
 /// Why the daemon cannot start, or ends.
@@ -59,7 +60,7 @@ struct Sources {
 impl Sources {
     fn new(rings: Rings) -> io::Result<Self> {
         let Rings { events, refusals } = rings;
-        Ok(Self { events: wait_on(events)?, refusals: wait_on(refusals)? })
+        Ok(Self { events: sys::readable(events)?, refusals: sys::readable(refusals)? })
     }
 }
 
@@ -76,6 +77,7 @@ impl<W: Write> Daemon<W> {
         let mut engine = Engine::start(ladder, timer_list, cgroups, output)?;
         let sources = sources(&mut engine)?;
         engine.tell_status()?;
+        sys::give_memory_back();
         Ok(Self { engine, sources, clock_was_set })
     }
 
