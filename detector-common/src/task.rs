@@ -5,6 +5,13 @@ pub const COMM_LEN: usize = 16;
 /// Bytes kept of a command line.
 pub const CMDLINE_LEN: usize = 128;
 
+/// `task_struct` is not read: its layout is not known.
+pub const READ_NOT: u32 = 0;
+/// `task_struct` is read by its type (`bpf_get_current_task_btf`, from 5.11).
+pub const READ_TYPED: u32 = 1;
+/// `task_struct` is read by `bpf_probe_read_kernel` (5.10, where nothing is locked down).
+pub const READ_PROBE: u32 = 2;
+
 /// [`Task::flags`]: `ppid` and `parent_comm` are known.
 pub const HAS_PARENT: u32 = 1;
 /// [`Task::flags`]: the task has no user memory: it is a kernel thread.

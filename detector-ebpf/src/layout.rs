@@ -16,7 +16,10 @@ pub static TK_OFFS_BOOT: Global<u32> = Global::new(0);
 /// `timekeeper::tai_offset`.
 #[unsafe(no_mangle)]
 pub static TK_TAI_OFFSET: Global<u32> = Global::new(0);
-/// `task_struct::real_parent`; 0 where `bpf_get_current_task_btf` is missing (before 5.11) or BTF is.
+/// How `task_struct` is read: one of `detector_common::task::{READ_NOT, READ_TYPED, READ_PROBE}`.
+#[unsafe(no_mangle)]
+pub static TASK_READ: Global<u32> = Global::new(0);
+/// `task_struct::real_parent`.
 #[unsafe(no_mangle)]
 pub static TASK_REAL_PARENT: Global<u32> = Global::new(0);
 /// `task_struct::tgid`.
@@ -25,7 +28,7 @@ pub static TASK_TGID: Global<u32> = Global::new(0);
 /// `task_struct::comm`.
 #[unsafe(no_mangle)]
 pub static TASK_COMM: Global<u32> = Global::new(0);
-/// `task_struct::mm`; 0 as for `TASK_REAL_PARENT`.
+/// `task_struct::mm`.
 #[unsafe(no_mangle)]
 pub static TASK_MM: Global<u32> = Global::new(0);
 /// `mm_struct::arg_start`.
@@ -34,7 +37,7 @@ pub static MM_ARG_START: Global<u32> = Global::new(0);
 /// `mm_struct::arg_end`.
 #[unsafe(no_mangle)]
 pub static MM_ARG_END: Global<u32> = Global::new(0);
-/// `task_struct::thread_info.status`, plus one since it may be 0; 0 as for `TASK_REAL_PARENT`.
+/// `task_struct::thread_info.status`, plus one since it may be at 0; 0 is not known.
 #[unsafe(no_mangle)]
 pub static TASK_STATUS_PLUS_ONE: Global<u32> = Global::new(0);
 

@@ -1,15 +1,18 @@
 //! Who is `current`.
 
 use aya_ebpf::helpers::{
-    bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
+    bpf_get_current_pid_tgid, bpf_get_current_uid_gid, bpf_probe_read_kernel,
     generated::{
-        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_task_btf, bpf_probe_read_user,
+        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_task, bpf_get_current_task_btf,
+        bpf_probe_read_user,
     },
 };
-use detector_common::task::{CMDLINE_LEN, COMM_LEN, Cmdline, HAS_PARENT, KERNEL_THREAD, MM_KNOWN, Task};
+use detector_common::task::{
+    CMDLINE_LEN, COMM_LEN, Cmdline, HAS_PARENT, KERNEL_THREAD, MM_KNOWN, READ_NOT, READ_TYPED, Task,
+};
 
 use crate::layout::{
-    MM_ARG_END, MM_ARG_START, TASK_COMM, TASK_MM, TASK_REAL_PARENT, TASK_TGID, member, member_at,
+    MM_ARG_END, MM_ARG_START, TASK_COMM, TASK_MM, TASK_READ, TASK_REAL_PARENT, TASK_TGID, member_at,
 };
 
 /// Describes `current` into `task`, every byte of it.
@@ -23,18 +26,12 @@ pub unsafe fn describe(task: *mut Task) {
     let mut flags = 0;
     let mut ppid = 0;
     let mut parent_comm = [0_u64; 2];
-    if TASK_REAL_PARENT.load() != 0 {
-        unsafe {
-            let current: *const u8 = bpf_get_current_task_btf().cast();
-            let parent: *const u8 = member(current, &TASK_REAL_PARENT);
-            ppid = member::<u32>(parent, &TASK_TGID);
-            let comm = TASK_COMM.load();
-            parent_comm = [member_at(parent, comm), member_at(parent, comm + 8)];
-        }
-        flags |= HAS_PARENT;
-    }
-    if TASK_MM.load() != 0 {
-        flags |= MM_KNOWN;
+    if TASK_READ.load() != READ_NOT {
+        let parent: *const u8 = read(current(), TASK_REAL_PARENT.load());
+        ppid = read::<u32>(parent, TASK_TGID.load());
+        let comm = TASK_COMM.load();
+        parent_comm = [read(parent, comm), read(parent, comm + 8)];
+        flags = HAS_PARENT | MM_KNOWN;
         if arguments().0 == 0 {
             flags |= KERNEL_THREAD;
         }
@@ -59,7 +56,7 @@ pub unsafe fn describe(task: *mut Task) {
 #[inline(always)]
 pub unsafe fn read_cmdline(cmdline: *mut Cmdline) {
     unsafe { cmdline.write(Cmdline { len: 0, full_len: 0, bytes: [0; CMDLINE_LEN] }) };
-    if TASK_MM.load() == 0 {
+    if TASK_READ.load() == READ_NOT {
         return;
     }
     let (start, end) = arguments();
@@ -86,9 +83,30 @@ pub unsafe fn read_cmdline(cmdline: *mut Cmdline) {
 /// `mm->arg_start`, `mm->arg_end`; both 0 for a kernel thread, which has no `mm`.
 #[inline(always)]
 fn arguments() -> (u64, u64) {
+    let mm: *const u8 = read(current(), TASK_MM.load());
+    (read(mm, MM_ARG_START.load()), read(mm, MM_ARG_END.load()))
+}
+
+/// `current`, as the reading that was chosen wants it.
+#[inline(always)]
+pub fn current() -> *const u8 {
     unsafe {
-        let current: *const u8 = bpf_get_current_task_btf().cast();
-        let mm: *const u8 = member(current, &TASK_MM);
-        (member(mm, &MM_ARG_START), member(mm, &MM_ARG_END))
+        if TASK_READ.load() == READ_TYPED {
+            bpf_get_current_task_btf() as *const u8
+        } else {
+            bpf_get_current_task() as *const u8
+        }
+    }
+}
+
+/// Reads a member of a task or of its memory descriptor. A null or stale pointer reads as 0.
+#[inline(always)]
+pub fn read<T: Copy>(base: *const u8, offset: u32) -> T {
+    unsafe {
+        if TASK_READ.load() == READ_TYPED {
+            member_at(base, offset)
+        } else {
+            bpf_probe_read_kernel(base.add(offset as usize).cast::<T>()).unwrap_or(core::mem::zeroed())
+        }
     }
 }

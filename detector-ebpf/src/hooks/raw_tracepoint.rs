@@ -6,16 +6,18 @@
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::{
-        bpf_probe_read_kernel, bpf_probe_read_user,
-        generated::{bpf_get_current_task, bpf_get_current_task_btf},
-    },
+    helpers::{bpf_probe_read_kernel, bpf_probe_read_user},
     macros::{btf_tracepoint, raw_tracepoint},
     programs::{BtfTracePointContext, RawTracePointContext},
 };
 
+use detector_common::task::READ_NOT;
+
 use super::syscall_exit::{self, Width};
-use crate::layout::{TASK_STATUS_PLUS_ONE, member_at};
+use crate::{
+    layout::{TASK_READ, TASK_STATUS_PLUS_ONE, member_at},
+    task,
+};
 
 /// `struct pt_regs` of x86-64, arch/x86/include/asm/ptrace.h: saved by hand-written entry code, unchanged since 2007.
 mod regs {
@@ -41,15 +43,7 @@ pub fn syscall_exit_btf(ctx: BtfTracePointContext) -> i32 {
     if !syscall_exit::may_set_clock(number) {
         return 0;
     }
-    let compat = unsafe {
-        if TASK_STATUS_PLUS_ONE.load() != 0 {
-            let status: u32 =
-                member_at(bpf_get_current_task_btf() as *const u8, TASK_STATUS_PLUS_ONE.load() - 1);
-            status & TS_COMPAT != 0
-        } else {
-            member_at::<u64>(regs, regs::CS) == USER32_CS
-        }
-    };
+    let compat = is_compat(unsafe { member_at(regs, regs::CS) });
     let (width, first, second) = unsafe {
         if compat {
             (Width::Compat, member_at(regs, regs::BX), member_at(regs, regs::CX))
@@ -72,15 +66,7 @@ pub fn syscall_exit_raw(ctx: RawTracePointContext) -> i32 {
     if !syscall_exit::may_set_clock(number) {
         return 0;
     }
-    let compat = if TASK_STATUS_PLUS_ONE.load() != 0 {
-        let status = unsafe {
-            let current = bpf_get_current_task() as *const u8;
-            bpf_probe_read_kernel(current.add((TASK_STATUS_PLUS_ONE.load() - 1) as usize).cast::<u32>())
-        };
-        status.unwrap_or(0) & TS_COMPAT != 0
-    } else {
-        read(regs::CS) == USER32_CS
-    };
+    let compat = is_compat(read(regs::CS));
     let (width, first, second) = if compat {
         (Width::Compat, read(regs::BX), read(regs::CX))
     } else {
@@ -88,6 +74,17 @@ pub fn syscall_exit_raw(ctx: RawTracePointContext) -> i32 {
     };
     returned(&ctx, width, number, first, second, ctx.arg(1));
     0
+}
+
+/// Whether `current` is in a 32-bit system call; `cs` is its code segment, which tells of 32-bit processes only.
+#[inline(always)]
+fn is_compat(cs: u64) -> bool {
+    match TASK_STATUS_PLUS_ONE.load() {
+        status if status != 0 && TASK_READ.load() != READ_NOT => {
+            task::read::<u32>(task::current(), status - 1) & TS_COMPAT != 0
+        }
+        _ => cs == USER32_CS,
+    }
 }
 
 #[inline(always)]

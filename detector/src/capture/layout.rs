@@ -7,6 +7,8 @@ use super::btf::{BtfError, KernelBtf};
 pub struct Layout {
     /// `timekeeper`: without it there is no rung A.
     pub timekeeper: Timekeeper,
+    /// How tasks are read: one of `detector_common::task::READ_*`.
+    pub read: u32,
     /// `task_struct`, `mm_struct`: without it a process that is gone keeps neither parent nor command line.
     pub task: TaskLayout,
 }

@@ -14,6 +14,7 @@ use aya::{
 use detector_common::{
     cell::{Cell, Counters, SEEDED},
     step::Offsets,
+    task::{READ_NOT, READ_PROBE, READ_TYPED},
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -22,7 +23,7 @@ use super::{
     btf::{KernelBtf, VMLINUX},
     layout::{Layout, TaskLayout, Timekeeper},
     pod::{CellPod, CountersPod},
-    refusal::Refusal,
+    refusal::{Refusal, has_task_btf_helper},
 };
 use crate::clock::{OffsetNs, TimerListOffsets};
 
@@ -105,28 +106,43 @@ pub fn load(
         Rung::Fentry => timekeeper?,
         _ => timekeeper.unwrap_or_default(),
     };
-    let task = match &btf {
-        Ok(btf) if super::refusal::has_task_btf_helper() => TaskLayout::find(btf).unwrap_or_default(),
-        // `thread_info.status` is read without the helper as well (raw tracepoint, by bpf_probe_read_kernel).
-        Ok(btf) => TaskLayout {
-            status_plus_one: match rung {
-                Rung::RawTracepoint => TaskLayout::find(btf).unwrap_or_default().status_plus_one,
-                _ => 0,
-            },
-            ..TaskLayout::default()
-        },
-        Err(_) => TaskLayout::default(),
-    };
-    drop(btf);
+    let task = btf.ok().and_then(|btf| TaskLayout::find(&btf).ok());
     let kernel = Btf::from_sys_fs().ok();
-    let mut ebpf = open(Layout { timekeeper, task }, kernel.as_ref(), options)?;
-    let mut attach = Attach { ebpf: &mut ebpf, kernel: kernel.as_ref(), lacking: Vec::new(), seed: None };
+    let mut refused = None;
+    for (read, task) in ways_to_read_tasks(task) {
+        match attempt(rung, Layout { timekeeper, read, task }, kernel.as_ref(), options, &seed) {
+            Ok(hooks) => return Ok(hooks),
+            // Perhaps for reading tasks; the last way reads none, and its refusal is the rung's own.
+            Err(refusal) => refused = Some(refusal),
+        }
+    }
+    Err(refused.unwrap_or(Refusal::NoObject))
+}
+
+/// How `task_struct` can be read, the best way first; the last reads nothing.
+fn ways_to_read_tasks(task: Option<TaskLayout>) -> Vec<(u32, TaskLayout)> {
+    let read = if has_task_btf_helper() { READ_TYPED } else { READ_PROBE };
+    task.map(|task| (read, task)).into_iter().chain([(READ_NOT, TaskLayout::default())]).collect()
+}
+
+fn attempt(
+    rung: Rung,
+    layout: Layout,
+    kernel: Option<&Btf>,
+    options: LoadOptions,
+    seed: &impl Fn() -> Option<TimerListOffsets>,
+) -> Result<Hooks, Refusal> {
+    let mut ebpf = open(layout, kernel, options)?;
+    let mut attach = Attach { ebpf: &mut ebpf, kernel, lacking: Vec::new(), seed: None };
     match rung {
-        Rung::Fentry => attach.fentry(&seed)?,
-        Rung::Kprobe => attach.kprobe(&seed)?,
+        Rung::Fentry => attach.fentry(seed)?,
+        Rung::Kprobe => attach.kprobe(seed)?,
         Rung::RawTracepoint => attach.raw_tracepoint()?,
         Rung::Tracepoint => attach.tracepoint()?,
         Rung::Timerfd => return Err(Refusal::NoProgram("timerfd".into())),
+    }
+    if layout.read == READ_NOT {
+        attach.lacking.push("parent and command line of processes that are gone".to_owned());
     }
     let Attach { lacking, seed, .. } = attach;
     let rings = Rings {
@@ -150,6 +166,7 @@ fn open(layout: Layout, kernel: Option<&Btf>, options: LoadOptions) -> Result<Eb
         ("TK_OFFS_REAL", layout.timekeeper.offs_real),
         ("TK_OFFS_BOOT", layout.timekeeper.offs_boot),
         ("TK_TAI_OFFSET", layout.timekeeper.tai_offset),
+        ("TASK_READ", layout.read),
         ("TASK_REAL_PARENT", layout.task.real_parent),
         ("TASK_TGID", layout.task.tgid),
         ("TASK_COMM", layout.task.comm),
