@@ -16,6 +16,9 @@ pub static TK_OFFS_BOOT: Global<u32> = Global::new(0);
 /// `timekeeper::tai_offset`.
 #[unsafe(no_mangle)]
 pub static TK_TAI_OFFSET: Global<u32> = Global::new(0);
+/// Whether user memory may be read (`bpf_probe_read_user`).
+#[unsafe(no_mangle)]
+pub static USER_READ: Global<u32> = Global::new(1);
 /// How `task_struct` is read: one of `detector_common::task::{READ_NOT, READ_TYPED, READ_PROBE}`.
 #[unsafe(no_mangle)]
 pub static TASK_READ: Global<u32> = Global::new(0);

@@ -61,9 +61,11 @@ unsafe fn emit<C: EbpfContext>(ctx: &C, cell: *mut Cell, old: Offsets, new: Offs
         (*step).boot_ns = bpf_ktime_get_boot_ns();
         (*step).old = old;
         (*step).new = new;
-        match request::current() {
-            Some(in_flight) => (*step).request = (*in_flight).request,
-            None => (*step).request = request::NONE,
+        if let Some(in_flight) = request::current() {
+            (*step).request = (*in_flight).request;
+        } else {
+            (*step).request = request::NONE;
+            task::read_cmdline(&raw mut (*step).request.cmdline);
         }
         task::describe(&raw mut (*step).task);
         (*step).cpu = bpf_get_smp_processor_id();

@@ -12,7 +12,8 @@ use detector_common::task::{
 };
 
 use crate::layout::{
-    MM_ARG_END, MM_ARG_START, TASK_COMM, TASK_MM, TASK_READ, TASK_REAL_PARENT, TASK_TGID, member_at,
+    MM_ARG_END, MM_ARG_START, TASK_COMM, TASK_MM, TASK_READ, TASK_REAL_PARENT, TASK_TGID, USER_READ,
+    member_at,
 };
 
 /// Describes `current` into `task`, every byte of it.
@@ -56,7 +57,7 @@ pub unsafe fn describe(task: *mut Task) {
 #[inline(always)]
 pub unsafe fn read_cmdline(cmdline: *mut Cmdline) {
     unsafe { cmdline.write(Cmdline { len: 0, full_len: 0, bytes: [0; CMDLINE_LEN] }) };
-    if TASK_READ.load() == READ_NOT {
+    if TASK_READ.load() == READ_NOT || USER_READ.load() == 0 {
         return;
     }
     let (start, end) = arguments();

@@ -6,7 +6,7 @@
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::{bpf_probe_read_kernel, bpf_probe_read_user},
+    helpers::bpf_probe_read_kernel,
     macros::{btf_tracepoint, raw_tracepoint},
     programs::{BtfTracePointContext, RawTracePointContext},
 };
@@ -89,8 +89,7 @@ fn is_compat(cs: u64) -> bool {
 
 #[inline(always)]
 fn returned<C: EbpfContext>(ctx: &C, width: Width, number: u64, first: u64, second: u64, ret: i64) {
-    let modes = |txc: u64| unsafe { bpf_probe_read_user(txc as *const u32) }.unwrap_or(0);
-    if let Some(call) = syscall_exit::clock_call(width, number, first, second, modes) {
+    if let Some(call) = syscall_exit::clock_call(width, number, first, second) {
         syscall_exit::returned(ctx, call, matches!(width, Width::Compat), ret);
     }
 }

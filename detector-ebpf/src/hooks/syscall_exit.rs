@@ -1,6 +1,9 @@
 //! Rungs C and D: which system calls set the wall clock, and the record of one that returned.
 
-use aya_ebpf::{EbpfContext, helpers::generated::bpf_ktime_get_boot_ns};
+use aya_ebpf::{
+    EbpfContext,
+    helpers::{bpf_probe_read_user, generated::bpf_ktime_get_boot_ns},
+};
 use detector_common::{
     ABI_VERSION, Header, KIND_CALL,
     call::{Call, syscall},
@@ -9,6 +12,7 @@ use detector_common::{
 
 use super::adjtime::SETOFFSET;
 use crate::{
+    layout::USER_READ,
     maps::{COUNTERS, EVENTS},
     refuse, task,
 };
@@ -31,16 +35,9 @@ pub fn may_set_clock(number: u64) -> bool {
 }
 
 /// What `number` with its first two arguments would do to the wall clock; one of `call::syscall`, or nothing.
-/// `modes` reads `timex::modes` from the caller's memory.
 #[inline(always)]
-pub fn clock_call(
-    width: Width,
-    number: u64,
-    first: u64,
-    second: u64,
-    modes: impl Fn(u64) -> u32,
-) -> Option<u32> {
-    let setoffset = |txc: u64| (modes(txc) & SETOFFSET != 0).then_some(syscall::ADJTIMEX);
+pub fn clock_call(width: Width, number: u64, first: u64, second: u64) -> Option<u32> {
+    let setoffset = |txc: u64| may_set_offset(txc).then_some(syscall::ADJTIMEX);
     match (width, number) {
         (Width::Native, 227) | (Width::Compat, 264 | 404) if first == CLOCK_REALTIME => {
             Some(syscall::CLOCK_SETTIME)
@@ -55,13 +52,26 @@ pub fn clock_call(
     }
 }
 
+/// Whether the caller's `timex` at `txc` asks for `ADJ_SETOFFSET`. Where user memory cannot be read, it may: reading the
+/// clock tells.
+#[inline(always)]
+fn may_set_offset(txc: u64) -> bool {
+    if USER_READ.load() == 0 {
+        return true;
+    }
+    unsafe { bpf_probe_read_user(txc as *const u32) }.is_ok_and(|modes| modes & SETOFFSET != 0)
+}
+
 /// `current`'s call returned `ret`: tells it, or counts the refusal.
 #[inline(always)]
 pub fn returned<C: EbpfContext>(ctx: &C, call: u32, compat: bool, ret: i64) {
     // adjtimex returns the clock's state, which is not negative, on success.
     if ret < 0 {
-        let cause = if call == syscall::ADJTIMEX { cause::SETOFFSET } else { cause::SETTIME };
-        refuse::count(ctx, cause, call, ret as i32);
+        if call != syscall::ADJTIMEX {
+            refuse::count(ctx, cause::SETTIME, call, ret as i32);
+        } else if USER_READ.load() != 0 {
+            refuse::count(ctx, cause::SETOFFSET, call, ret as i32);
+        }
         return;
     }
     let Some(mut entry) = EVENTS.reserve::<Call>(0) else {

@@ -4,11 +4,7 @@
 //! taxes every system call of the node as soon as one is attached. Each program is attached once a call:
 //! `clock_settime`, `settimeofday`, `adjtimex`, `clock_adjtime`.
 
-use aya_ebpf::{
-    helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user},
-    macros::tracepoint,
-    programs::TracePointContext,
-};
+use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::tracepoint, programs::TracePointContext};
 
 use super::syscall_exit::{self, Width};
 use crate::maps::IN_SYSCALL;
@@ -36,8 +32,7 @@ pub fn syscall_enter_adjtimex(ctx: TracePointContext) -> u32 {
 
 #[inline(always)]
 fn note(number: u32, first: u64, second: u64) {
-    let modes = |txc: u64| unsafe { bpf_probe_read_user(txc as *const u32) }.unwrap_or(0);
-    if let Some(call) = syscall_exit::clock_call(Width::Native, u64::from(number), first, second, modes) {
+    if let Some(call) = syscall_exit::clock_call(Width::Native, u64::from(number), first, second) {
         // Full: the step is still measured, only without its actor.
         let _ = IN_SYSCALL.insert(bpf_get_current_pid_tgid(), call, 0);
     }

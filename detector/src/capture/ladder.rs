@@ -3,7 +3,7 @@
 use super::{
     Rung, RungReport, RungState,
     loader::{Hooks, LoadOptions, load},
-    refusal::{Refusal, check_realtime_kernel},
+    refusal::{Refusal, check_realtime_kernel, lockdown},
 };
 use crate::clock::TimerListOffsets;
 
@@ -55,7 +55,7 @@ impl Ladder {
                         let lacking = lacking.filter(|lacking| !lacking.is_empty());
                         (RungState::InUse, lacking.map(|lacking| format!("without {lacking}")))
                     }
-                    Err(refusal) => (RungState::Refused, Some(refusal.to_string())),
+                    Err(refusal) => (RungState::Refused, Some(reason(&refusal))),
                 }
             };
             reports.push(RungReport { rung, state, reason });
@@ -87,7 +87,7 @@ impl Ladder {
                         None => (RungState::Available, lacking.or(Some("a better one works".to_owned()))),
                     }
                 }
-                Err(refusal) => (RungState::Refused, Some(refusal.to_string())),
+                Err(refusal) => (RungState::Refused, Some(reason(&refusal))),
             };
             RungReport { rung, state, reason }
         });
@@ -104,6 +104,14 @@ fn forbidden(rung: Rung, options: &LadderOptions) -> Option<String> {
     (tax > limit).then(|| {
         format!("adds about {tax} ns to every system call of the node, --max-syscall-tax-ns is {limit}")
     })
+}
+
+/// Why a rung is refused, with the lockdown where one may be behind it.
+fn reason(refusal: &Refusal) -> String {
+    match (refusal, lockdown()) {
+        (Refusal::Kernel(_) | Refusal::Both(..), Some(lockdown)) => format!("{refusal} ({lockdown})"),
+        _ => refusal.to_string(),
+    }
 }
 
 fn try_rung(

@@ -9,6 +9,8 @@ pub struct Layout {
     pub timekeeper: Timekeeper,
     /// How tasks are read: one of `detector_common::task::READ_*`.
     pub read: u32,
+    /// Whether user memory may be read.
+    pub user_read: bool,
     /// `task_struct`, `mm_struct`: without it a process that is gone keeps neither parent nor command line.
     pub task: TaskLayout,
 }

@@ -109,8 +109,9 @@ pub fn load(
     let task = btf.ok().and_then(|btf| TaskLayout::find(&btf).ok());
     let kernel = Btf::from_sys_fs().ok();
     let mut refused = None;
-    for (read, task) in ways_to_read_tasks(task) {
-        match attempt(rung, Layout { timekeeper, read, task }, kernel.as_ref(), options, &seed) {
+    for (read, user_read, task) in ways_to_read(task) {
+        let layout = Layout { timekeeper, read, user_read, task };
+        match attempt(rung, layout, kernel.as_ref(), options, &seed) {
             Ok(hooks) => return Ok(hooks),
             // Perhaps for reading tasks; the last way reads none, and its refusal is the rung's own.
             Err(refusal) => refused = Some(refusal),
@@ -119,10 +120,19 @@ pub fn load(
     Err(refused.unwrap_or(Refusal::NoObject))
 }
 
-/// How `task_struct` can be read, the best way first; the last reads nothing.
-fn ways_to_read_tasks(task: Option<TaskLayout>) -> Vec<(u32, TaskLayout)> {
-    let read = if has_task_btf_helper() { READ_TYPED } else { READ_PROBE };
-    task.map(|task| (read, task)).into_iter().chain([(READ_NOT, TaskLayout::default())]).collect()
+/// How `task_struct`, and whether user memory, can be read: the best way first, the last reads nothing.
+///
+/// Under `lockdown=confidentiality` user memory could be read, but aya then replaces `bpf_probe_read_user` by
+/// `bpf_probe_read`, which is gone: it takes both for missing when `bpf_probe_read_kernel` is.
+fn ways_to_read(task: Option<TaskLayout>) -> Vec<(u32, bool, TaskLayout)> {
+    let nothing = TaskLayout::default();
+    match task {
+        Some(task) if has_task_btf_helper() => {
+            vec![(READ_TYPED, true, task), (READ_TYPED, false, task), (READ_NOT, false, nothing)]
+        }
+        Some(task) => vec![(READ_PROBE, true, task), (READ_NOT, true, nothing), (READ_NOT, false, nothing)],
+        None => vec![(READ_NOT, true, nothing), (READ_NOT, false, nothing)],
+    }
 }
 
 fn attempt(
@@ -141,8 +151,10 @@ fn attempt(
         Rung::Tracepoint => attach.tracepoint()?,
         Rung::Timerfd => return Err(Refusal::NoProgram("timerfd".into())),
     }
-    if layout.read == READ_NOT {
-        attach.lacking.push("parent and command line of processes that are gone".to_owned());
+    match (layout.read, layout.user_read) {
+        (READ_NOT, _) => attach.lacking.push("parent and command line of processes that are gone".to_owned()),
+        (_, false) => attach.lacking.push("command line of processes that are gone".to_owned()),
+        (_, true) => {}
     }
     let Attach { lacking, seed, .. } = attach;
     let rings = Rings {
@@ -167,6 +179,7 @@ fn open(layout: Layout, kernel: Option<&Btf>, options: LoadOptions) -> Result<Eb
         ("TK_OFFS_BOOT", layout.timekeeper.offs_boot),
         ("TK_TAI_OFFSET", layout.timekeeper.tai_offset),
         ("TASK_READ", layout.read),
+        ("USER_READ", u32::from(layout.user_read)),
         ("TASK_REAL_PARENT", layout.task.real_parent),
         ("TASK_TGID", layout.task.tgid),
         ("TASK_COMM", layout.task.comm),
@@ -179,6 +192,13 @@ fn open(layout: Layout, kernel: Option<&Btf>, options: LoadOptions) -> Result<Eb
         loader.override_global(name, value, true);
     }
     loader.btf(kernel).map_max_entries("EVENTS", options.ring_bytes).load(OBJECT).map_err(Refusal::load)
+}
+
+/// Whether a stack shows the callers of functions with return probes: `kretprobe_find_ret_addr` came with 5.15. Before,
+/// the probe's trampoline stands in their place, and with it goes what tells `settimeofday` from `clock_settime`.
+fn return_probes_are_transparent() -> bool {
+    std::fs::read_to_string("/proc/kallsyms")
+        .is_ok_and(|symbols| symbols.contains(" kretprobe_find_ret_addr"))
 }
 
 /// Maps count against `RLIMIT_MEMLOCK` before 5.11. Failing to raise it shows when the maps are made.
@@ -226,18 +246,27 @@ impl Attach<'_> {
 
     fn kprobe(&mut self, seed: &impl Fn() -> Option<TimerListOffsets>) -> Result<(), Refusal> {
         self.program::<&mut KProbe>("kprobe_set_wall_to_mono")?.load()?;
-        for (program, function) in [
-            ("kprobe_settimeofday_exit", "do_sys_settimeofday64"),
-            ("kprobe_settime_permission_exit", "security_settime64"),
-            ("kprobe_settime_exit", "do_settimeofday64"),
-            ("kprobe_adjtime_exit", "do_adjtimex"),
-            ("kprobe_resume_exit", "timekeeping_resume"),
-            ("kprobe_settimeofday_enter", "do_sys_settimeofday64"),
-            ("kprobe_settime_enter", "do_settimeofday64"),
-            ("kprobe_adjtime_enter", "do_adjtimex"),
-            ("kprobe_warp_enter", "timekeeping_warp_clock"),
-            ("kprobe_resume_enter", "timekeeping_resume"),
+        let transparent = return_probes_are_transparent();
+        if !transparent {
+            self.lacking.push(
+                "the count of times refused as invalid (here a return probe would hide its caller)".into(),
+            );
+        }
+        for (program, function, hides_caller) in [
+            ("kprobe_settimeofday_exit", "do_sys_settimeofday64", true),
+            ("kprobe_settime_exit", "do_settimeofday64", true),
+            ("kprobe_settime_permission_exit", "security_settime64", false),
+            ("kprobe_adjtime_exit", "do_adjtimex", false),
+            ("kprobe_resume_exit", "timekeeping_resume", false),
+            ("kprobe_settimeofday_enter", "do_sys_settimeofday64", true),
+            ("kprobe_settime_enter", "do_settimeofday64", true),
+            ("kprobe_adjtime_enter", "do_adjtimex", false),
+            ("kprobe_warp_enter", "timekeeping_warp_clock", true),
+            ("kprobe_resume_enter", "timekeeping_resume", false),
         ] {
+            if hides_caller && !transparent {
+                continue;
+            }
             let attached = self.attach_kprobe(program, function, true);
             self.optional(function, attached);
         }

@@ -22,4 +22,4 @@ pub use record::{Record, RecordError};
 pub use rung::{Rung, RungReport, RungState};
 pub use symbols::{Symbols, SymbolsError};
 pub use timerfd::ClockWasSet;
-pub use verdict::{Origin, Verdict, Who, classify, syscall_path, wall_offsets};
+pub use verdict::{Origin, Verdict, Who, before_first_update, classify, syscall_path, wall_offsets};

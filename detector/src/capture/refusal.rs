@@ -111,21 +111,21 @@ fn hint(error: &io::Error) -> String {
     }
 }
 
-fn meaning(error: &io::Error) -> Option<String> {
-    let without_lockdown = match error.raw_os_error()? {
+fn meaning(error: &io::Error) -> Option<&'static str> {
+    let meaning = match error.raw_os_error()? {
         libc::EPERM => {
             "needs CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN before 5.8; or the host's policy forbids it"
         }
         libc::EACCES => "no permission for tracing",
         libc::ENOENT => "this kernel has no such hook",
-        libc::ENOSYS => return Some("this kernel has no bpf()".to_owned()),
+        libc::ENOSYS => "this kernel has no bpf()",
         _ => return None,
     };
-    Some(lockdown().unwrap_or_else(|| without_lockdown.to_owned()))
+    Some(meaning)
 }
 
 /// The kernel's lockdown, where one is in force: it refuses kprobes and reading kernel memory, and empties tracefs.
-fn lockdown() -> Option<String> {
+pub fn lockdown() -> Option<String> {
     let levels = std::fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
     let level = levels.split('[').nth(1)?.split(']').next()?;
     (level != "none").then(|| format!("lockdown={level} is in force"))

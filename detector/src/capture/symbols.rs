@@ -73,19 +73,34 @@ impl Symbols {
         }
     }
 
-    /// The function that holds `address`, a return address: the call is before it.
+    /// The function that holds `address`, a return address: the call is before it, except where a return probe has put
+    /// its trampoline in the address's place.
     pub fn function(&self, address: u64) -> Option<&str> {
-        let call = address.checked_sub(1)?;
-        let next = self.entries.partition_point(|&(start, _)| start <= call);
+        let next = self.entries.partition_point(|&(start, _)| start < address);
+        if let Some(&(start, at)) = self.entries.get(next)
+            && start == address
+            && let Some(name) = self.name(at).filter(|name| is_tracing(name))
+        {
+            return Some(name);
+        }
         let &(_, at) = self.entries.get(next.checked_sub(1)?)?;
+        self.name(at)
+    }
+
+    fn name(&self, at: u32) -> Option<&str> {
         self.names.get(at as usize..)?.split('\n').next()
     }
 
     /// Names of the functions on a stack, innermost first, without what tracing itself puts there.
     pub fn frames(&self, stack: &[u64]) -> Vec<&str> {
         let named = stack.iter().filter_map(|&address| self.function(address));
-        named.filter(|name| !name.starts_with("bpf_") && !name.starts_with("ftrace_")).collect()
+        named.filter(|name| !is_tracing(name)).collect()
     }
+}
+
+/// Whether a function is tracing's own.
+fn is_tracing(name: &str) -> bool {
+    name.starts_with("bpf_") || name.starts_with("ftrace_") || name.ends_with("_trampoline")
 }
 
 #[cfg(test)]
@@ -124,6 +139,14 @@ mod tests {
         let symbols = read(TEXT).unwrap();
         let stack = [0xffff_ffff_8100_2010, 0xffff_ffff_c000_2010, 0xffff_ffff_8100_0810, 0];
         assert_eq!(symbols.frames(&stack), ["do_settimeofday64", "__x64_sys_clock_settime"]);
+    }
+
+    #[test]
+    fn a_return_probes_trampoline_is_not_its_neighbour() {
+        let text = "ffffffff81000000 T elfcorehdr_read\nffffffff81000100 T kretprobe_trampoline\n";
+        let symbols = read(text).unwrap();
+        assert_eq!(symbols.function(0xffff_ffff_8100_0100), Some("kretprobe_trampoline"));
+        assert!(symbols.frames(&[0xffff_ffff_8100_0100]).is_empty());
     }
 
     #[test]

@@ -85,6 +85,21 @@ pub fn classify(step: &Step, frames: &[&str]) -> Verdict {
     }
 }
 
+/// How much of the change seen at the first update had come about before it: what the request does not account for.
+/// Known only where the request says how far to go.
+pub fn before_first_update(step: &Step) -> DeltaNs {
+    if step.flags & FIRST_UPDATE == 0 || step.request.cause != cause::SETOFFSET || step.flags & NO_TAI != 0 {
+        return DeltaNs::ZERO;
+    }
+    let (old, new) = wall_offsets(step);
+    DeltaNs(new.since(old).0.saturating_sub(requested_offset(step)))
+}
+
+/// The offset that an `ADJ_SETOFFSET` asked for, ns.
+fn requested_offset(step: &Step) -> i64 {
+    step.request.sec.wrapping_mul(SECOND).wrapping_add(step.request.nsec)
+}
+
 /// A leap second moves the wall clock one second against TAI, which stands still.
 fn is_leap(step: &Step, delta: DeltaNs, caller: &Caller<'_>) -> bool {
     if delta.magnitude() != SECOND.unsigned_abs() {
@@ -99,8 +114,7 @@ fn is_leap(step: &Step, delta: DeltaNs, caller: &Caller<'_>) -> bool {
     }
     // One adjtimex may step and set the TAI offset at once (ADJ_SETOFFSET | ADJ_TAI), and look the same.
     let request = &step.request;
-    let requested = request.sec.wrapping_mul(SECOND).wrapping_add(request.nsec);
-    !(request.cause == cause::SETOFFSET && request.modes & ADJ_TAI != 0 && requested == delta.0)
+    !(request.cause == cause::SETOFFSET && request.modes & ADJ_TAI != 0 && requested_offset(step) == delta.0)
 }
 
 fn by_request(step: &Step) -> Verdict {
@@ -338,6 +352,16 @@ mod tests {
         first.flags = FIRST_UPDATE;
         assert_eq!(classify(&first, TICK), origin(StepPath::Unattributed, Who::Unknown, None));
         assert_eq!(classify(&first, CLOCK_SETTIME), origin(StepPath::ClockSettime, Who::Process, None));
+    }
+
+    #[test]
+    fn what_came_before_the_first_update() {
+        let mut merged = asked(step(9 * SECOND, 0, 0), cause::SETOFFSET, 0x0100, 7);
+        assert_eq!(before_first_update(&merged), DeltaNs::ZERO);
+        merged.flags = FIRST_UPDATE;
+        assert_eq!(before_first_update(&merged), DeltaNs(2 * SECOND));
+        merged.request.cause = cause::SETTIME;
+        assert_eq!(before_first_update(&merged), DeltaNs::ZERO);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     actor::{Actor, ActorKind, Resolver},
     capture::{
         CapturedBy, Hooks, Ladder, LadderOptions, Origin, Record, Rings, Rung, RungReport, StepPath, Symbols,
-        Verdict, Who, classify, syscall_path, wall_offsets,
+        Verdict, Who, before_first_update, classify, syscall_path, wall_offsets,
     },
     clock::{BootNs, OffsetNs, Reading, SystemClocks, Witness},
     deliver::{Alarm, Message, Output, Refused, Summary},
@@ -60,8 +60,8 @@ pub(super) struct Engine<W> {
     symbols: Option<Symbols>,
     resolver: Resolver,
     silent: Vec<Rung>,
-    /// A witness disagreed at the last check.
-    suspected: bool,
+    /// What a witness said at the last check, if it disagreed.
+    suspected: Option<OffsetNs>,
     output: Output<W>,
 }
 
@@ -96,7 +96,7 @@ impl<W: Write> Engine<W> {
             symbols: None,
             resolver: Resolver::new(cgroups),
             silent: Vec::new(),
-            suspected: false,
+            suspected: None,
             output,
         };
         engine.wait_for_first_update();
@@ -168,9 +168,14 @@ impl<W: Write> Engine<W> {
 
     fn step(&mut self, step: &Step) -> io::Result<()> {
         let at = BootNs(step.boot_ns);
-        let (old, new) = wall_offsets(step);
+        let (mut old, new) = wall_offsets(step);
         let findings = self.ledger.link(step.sequence, old, at);
         self.tell(findings)?;
+        let before = before_first_update(step);
+        if let Some(jump) = self.ledger.residual(OffsetNs(old.0.saturating_add(before.0)), 0, at) {
+            old = jump.new;
+            self.output.tell(&Message::Jump(jump))?;
+        }
         let frames = self.symbols.as_ref().map(|symbols| symbols.frames(&step.stack)).unwrap_or_default();
         match classify(step, &frames) {
             Verdict::Suspend { slept_ns } => self.ledger.suspended(slept_ns),
@@ -182,7 +187,10 @@ impl<W: Write> Engine<W> {
                     Who::Hypervisor => Actor { kind: ActorKind::Hypervisor, function, ..Actor::default() },
                     Who::Unknown => Actor::unknown(),
                 };
-                let captured_by = self.rung.into();
+                let captured_by = match who {
+                    Who::Unknown => CapturedBy::Reconcile,
+                    _ => self.rung.into(),
+                };
                 let jump = self.ledger.enter(Entry { at, old, new, path, captured_by, actor }, 0);
                 self.output.tell(&Message::Jump(jump))?;
             }
@@ -248,14 +256,19 @@ impl<W: Write> Engine<W> {
         }
         let off_by = reading.offset.since(self.ledger.offset()).magnitude();
         if off_by <= reading.error.saturating_add(self.ledger.error()) {
-            self.suspected = false;
+            self.suspected = None;
             return Ok(Next::Nothing);
         }
-        if !self.suspected {
-            self.suspected = true;
+        // Stepped between the reading and now: the record is on its way.
+        let still = self.hooks.as_ref().and_then(Hooks::cell);
+        if still.is_none_or(|still| still.sequence != cell.sequence) {
+            self.suspected = None;
+            return Ok(Next::CheckAgain(RETRY));
+        }
+        if self.suspected.replace(reading.offset) != Some(reading.offset) {
             return Ok(Next::CheckAgain(CALL_SETTLE));
         }
-        self.suspected = false;
+        self.suspected = None;
         self.hook_is_silent(reading)
     }
 
@@ -266,7 +279,6 @@ impl<W: Write> Engine<W> {
             "rung {silent} did not tell of a jump that the clocks show; it is given up and the next one tried. \
              Actors of jumps until then are unknown, sizes are right"
         );
-        tracing::warn!("{message}");
         self.output.tell(&Message::Alarm(Alarm { kind: "hook_silent", message }))?;
         if let Some(jump) = self.ledger.residual(reading.offset, reading.error, reading.at) {
             self.output.tell(&Message::Jump(jump))?;

@@ -15,7 +15,7 @@ use std::{
 use aya::maps::{MapData, RingBuf};
 use tokio::{
     io::unix::AsyncFd,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::{Instant, sleep_until},
 };
 
@@ -49,6 +49,8 @@ pub struct Daemon<W> {
     engine: Engine<W>,
     sources: Option<Sources>,
     clock_was_set: ClockWasSet,
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 /// The rings, as tokio waits on them.
@@ -72,25 +74,26 @@ impl<W: Write> Daemon<W> {
         cgroups: &Path,
         output: Output<W>,
     ) -> Result<Self, DaemonError> {
+        // Caught first: whoever reads the status line may send one at once.
+        let terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
         // Armed first: what is set from here on is either within the seed or told.
         let clock_was_set = ClockWasSet::new().map_err(DaemonError::Timerfd)?;
         let mut engine = Engine::start(ladder, timer_list, cgroups, output)?;
         let sources = sources(&mut engine)?;
         engine.tell_status()?;
         sys::give_memory_back();
-        Ok(Self { engine, sources, clock_was_set })
+        Ok(Self { engine, sources, clock_was_set, terminate, interrupt })
     }
 
     /// Runs until SIGTERM or SIGINT, then tells the account.
     pub async fn run(mut self) -> Result<(), DaemonError> {
-        let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
         // Whatever happened while starting is looked at once.
         let mut check_at = Some(Instant::now());
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = self.terminate.recv() => break,
+                _ = self.interrupt.recv() => break,
                 ready = readable(self.sources.as_ref().map(|sources| &sources.events)) => {
                     ready.map_err(DaemonError::Timerfd)?;
                 }
