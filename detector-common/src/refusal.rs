@@ -8,8 +8,8 @@ use crate::{
     task::{Cmdline, Task},
 };
 
-/// Return addresses kept of the kernel stack.
-pub const STACK_DEPTH: usize = 8;
+/// Places of a system call's code that the programs can be told of: native and 32-bit entries of two calls.
+pub const CODE_RANGES: usize = 6;
 
 /// What refusals are counted by: nothing an unprivileged process can vary at will.
 #[repr(C)]
@@ -20,8 +20,8 @@ pub struct Key {
     pub cgroup_id: u64,
     /// Real user id.
     pub uid: u32,
-    /// [`crate::cause::SETTIME`] or [`crate::cause::SETOFFSET`]: what would have been done.
-    pub cause: u32,
+    /// One of [`crate::call::syscall`].
+    pub syscall: u32,
     /// Error, positive (`EPERM` = 1, `EINVAL` = 22).
     pub errno: u32,
     /// Padding, zero.
@@ -39,17 +39,13 @@ pub struct Refusal {
     pub boot_ns: u64,
     /// What it is counted under.
     pub key: Key,
-    /// One of [`crate::call::syscall`]; 0 where the hook sees only what the calls have in common.
-    pub syscall: u64,
     /// Attempts under this key so far, this one included.
     pub count: u64,
     /// Who tried.
     pub task: Task,
     /// The task's command line.
     pub cmdline: Cmdline,
-    /// Kernel return addresses, innermost first, 0 beyond the last: they tell the system call by name.
-    pub stack: [u64; STACK_DEPTH],
 }
 
 const _: () = assert!(size_of::<Key>() == 24);
-const _: () = assert!(size_of::<Refusal>() == 8 + 8 + 24 + 8 + 8 + 64 + 136 + 64);
+const _: () = assert!(size_of::<Refusal>() == 8 + 8 + 24 + 8 + 64 + 136);

@@ -9,24 +9,46 @@ use aya_ebpf::{
 };
 use detector_common::{
     ABI_VERSION, Header, KIND_REFUSAL,
-    refusal::{Key, Refusal, STACK_DEPTH},
+    call::syscall,
+    refusal::{CODE_RANGES, Key, Refusal},
 };
 
 use crate::{
+    layout::SETTIMEOFDAY_CODE,
     maps::{COUNTERS, REFUSALS, REFUSED},
     task,
 };
 
-/// Counts that `current` was refused with `ret` (a negative errno). `cause` as in [`Key`], `syscall` as in [`Refusal`].
+/// Return addresses looked at for the system call's own.
+const STACK_DEPTH: usize = 8;
+
+/// Counts that `current` was refused with `ret` (a negative errno) where the time is set to a value, by whichever call.
 #[inline(always)]
-pub fn count<C: EbpfContext>(ctx: &C, cause: u32, syscall: u32, ret: i32) {
+pub fn count_settime<C: EbpfContext>(ctx: &C, ret: i32) {
+    let mut stack = [0_u64; STACK_DEPTH];
+    unsafe { bpf_get_stack(ctx.as_ptr(), stack.as_mut_ptr().cast(), (STACK_DEPTH * 8) as u32, 0) };
+    let code = SETTIMEOFDAY_CODE.load();
+    let mut call = syscall::CLOCK_SETTIME;
+    for address in stack {
+        for range in 0..CODE_RANGES {
+            if address > code[2 * range] && address <= code[2 * range + 1] {
+                call = syscall::SETTIMEOFDAY;
+            }
+        }
+    }
+    count(call, ret);
+}
+
+/// Counts that `current` was refused with `ret` (a negative errno) at `syscall` (`call::syscall`).
+#[inline(always)]
+pub fn count(syscall: u32, ret: i32) {
     if let Some(counters) = COUNTERS.get_ptr_mut(0) {
         add_one(unsafe { &raw mut (*counters).refused });
     }
     let key = Key {
         cgroup_id: unsafe { bpf_get_current_cgroup_id() },
         uid: bpf_get_current_uid_gid() as u32,
-        cause,
+        syscall,
         errno: ret.unsigned_abs(),
         reserved: 0,
     };
@@ -48,12 +70,9 @@ pub fn count<C: EbpfContext>(ctx: &C, cause: u32, syscall: u32, ret: i32) {
         (*refusal).header = Header { abi: ABI_VERSION, kind: KIND_REFUSAL };
         (*refusal).boot_ns = bpf_ktime_get_boot_ns();
         (*refusal).key = key;
-        (*refusal).syscall = u64::from(syscall);
         (*refusal).count = count;
         task::describe(&raw mut (*refusal).task);
         task::read_cmdline(&raw mut (*refusal).cmdline);
-        (*refusal).stack = [0; STACK_DEPTH];
-        bpf_get_stack(ctx.as_ptr(), (&raw mut (*refusal).stack).cast(), (STACK_DEPTH * 8) as u32, 0);
     }
     entry.submit(0);
 }

@@ -8,7 +8,7 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
-use detector_common::cause;
+use detector_common::{call::syscall, cause};
 
 use crate::{layout::member_at, refuse, request};
 
@@ -43,7 +43,7 @@ pub fn adjtime_exit(ctx: FExitContext) -> i32 {
         request::close();
         let ret: i32 = ctx.arg(1);
         if ret < 0 {
-            refuse::count(&ctx, cause::SETOFFSET, 0, ret);
+            refuse::count(syscall::ADJTIMEX, ret);
         }
     }
     0

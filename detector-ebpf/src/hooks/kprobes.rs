@@ -6,12 +6,12 @@
 //! `offs_boot` is out of sight: what changes within a resume is taken for the time slept.
 
 use aya_ebpf::{
-    EbpfContext,
     helpers::bpf_probe_read_kernel,
     macros::{kprobe, kretprobe},
     programs::{ProbeContext, RetProbeContext},
 };
 use detector_common::{
+    call::syscall,
     cause,
     step::{IN_RESUME, NO_TAI, Offsets},
 };
@@ -58,7 +58,7 @@ pub fn kprobe_settimeofday_enter(_ctx: ProbeContext) -> u32 {
 /// `do_sys_settimeofday64`, return.
 #[kretprobe]
 pub fn kprobe_settimeofday_exit(ctx: RetProbeContext) -> u32 {
-    close(&ctx, cause::SETTIME, ctx.ret());
+    close_settime(&ctx);
     0
 }
 
@@ -73,7 +73,7 @@ pub fn kprobe_settime_enter(_ctx: ProbeContext) -> u32 {
 #[kretprobe]
 pub fn kprobe_settime_exit(ctx: RetProbeContext) -> u32 {
     if !request::inside_outer() {
-        close(&ctx, cause::SETTIME, ctx.ret());
+        close_settime(&ctx);
     }
     0
 }
@@ -83,7 +83,7 @@ pub fn kprobe_settime_exit(ctx: RetProbeContext) -> u32 {
 pub fn kprobe_settime_permission_exit(ctx: RetProbeContext) -> u32 {
     let ret: i32 = ctx.ret();
     if ret < 0 && !request::inside_outer() {
-        refuse::count(&ctx, cause::SETTIME, 0, ret);
+        refuse::count_settime(&ctx, ret);
     }
     0
 }
@@ -105,7 +105,11 @@ pub fn kprobe_adjtime_enter(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 pub fn kprobe_adjtime_exit(ctx: RetProbeContext) -> u32 {
     if request::current().is_some() {
-        close(&ctx, cause::SETOFFSET, ctx.ret());
+        request::close();
+        let ret: i32 = ctx.ret();
+        if ret < 0 {
+            refuse::count(syscall::ADJTIMEX, ret);
+        }
     }
     0
 }
@@ -118,10 +122,11 @@ pub fn kprobe_warp_enter(_ctx: ProbeContext) -> u32 {
 }
 
 #[inline(always)]
-fn close<C: EbpfContext>(ctx: &C, cause: u32, ret: i32) {
+fn close_settime(ctx: &RetProbeContext) {
     request::close();
+    let ret: i32 = ctx.ret();
     if ret < 0 {
-        refuse::count(ctx, cause, 0, ret);
+        refuse::count_settime(ctx, ret);
     }
 }
 

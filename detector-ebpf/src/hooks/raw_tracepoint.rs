@@ -5,7 +5,6 @@
 //! per-call tracepoints it sees 32-bit calls; it taxes every system call of the node, which is why it is a fallback.
 
 use aya_ebpf::{
-    EbpfContext,
     helpers::bpf_probe_read_kernel,
     macros::{btf_tracepoint, raw_tracepoint},
     programs::{BtfTracePointContext, RawTracePointContext},
@@ -51,7 +50,7 @@ pub fn syscall_exit_btf(ctx: BtfTracePointContext) -> i32 {
             (Width::Native, member_at(regs, regs::DI), member_at(regs, regs::SI))
         }
     };
-    returned(&ctx, width, number, first, second, ctx.arg(1));
+    returned(width, number, first, second, ctx.arg(1));
     0
 }
 
@@ -72,7 +71,7 @@ pub fn syscall_exit_raw(ctx: RawTracePointContext) -> i32 {
     } else {
         (Width::Native, read(regs::DI), read(regs::SI))
     };
-    returned(&ctx, width, number, first, second, ctx.arg(1));
+    returned(width, number, first, second, ctx.arg(1));
     0
 }
 
@@ -88,8 +87,8 @@ fn is_compat(cs: u64) -> bool {
 }
 
 #[inline(always)]
-fn returned<C: EbpfContext>(ctx: &C, width: Width, number: u64, first: u64, second: u64, ret: i64) {
+fn returned(width: Width, number: u64, first: u64, second: u64, ret: i64) {
     if let Some(call) = syscall_exit::clock_call(width, number, first, second) {
-        syscall_exit::returned(ctx, call, matches!(width, Width::Compat), ret);
+        syscall_exit::returned(call, matches!(width, Width::Compat), ret);
     }
 }

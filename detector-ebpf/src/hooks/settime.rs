@@ -34,7 +34,7 @@ pub fn settimeofday_exit(ctx: FExitContext) -> i32 {
     request::close();
     let ret: i32 = ctx.arg(2);
     if ret < 0 {
-        refuse::count(&ctx, cause::SETTIME, 0, ret);
+        refuse::count_settime(&ctx, ret);
     }
     0
 }
@@ -57,7 +57,7 @@ pub fn settime_exit(ctx: FExitContext) -> i32 {
     request::close();
     let ret: i32 = ctx.arg(1);
     if ret < 0 {
-        refuse::count(&ctx, cause::SETTIME, 0, ret);
+        refuse::count_settime(&ctx, ret);
     }
     0
 }
@@ -67,7 +67,7 @@ pub fn settime_exit(ctx: FExitContext) -> i32 {
 pub fn settime_permission_exit(ctx: FExitContext) -> i32 {
     let ret: i32 = ctx.arg(2);
     if ret < 0 && !request::inside_outer() {
-        refuse::count(&ctx, cause::SETTIME, 0, ret);
+        refuse::count_settime(&ctx, ret);
     }
     0
 }

@@ -1,13 +1,9 @@
 //! Rungs C and D: which system calls set the wall clock, and the record of one that returned.
 
-use aya_ebpf::{
-    EbpfContext,
-    helpers::{bpf_probe_read_user, generated::bpf_ktime_get_boot_ns},
-};
+use aya_ebpf::helpers::{bpf_probe_read_user, generated::bpf_ktime_get_boot_ns};
 use detector_common::{
     ABI_VERSION, Header, KIND_CALL,
     call::{Call, syscall},
-    cause,
 };
 
 use super::adjtime::SETOFFSET;
@@ -64,13 +60,13 @@ fn may_set_offset(txc: u64) -> bool {
 
 /// `current`'s call returned `ret`: tells it, or counts the refusal.
 #[inline(always)]
-pub fn returned<C: EbpfContext>(ctx: &C, call: u32, compat: bool, ret: i64) {
+pub fn returned(call: u32, compat: bool, ret: i64) {
     // adjtimex returns the clock's state, which is not negative, on success.
     if ret < 0 {
-        if call != syscall::ADJTIMEX {
-            refuse::count(ctx, cause::SETTIME, call, ret as i32);
-        } else if USER_READ.load() != 0 {
-            refuse::count(ctx, cause::SETOFFSET, call, ret as i32);
+        match call {
+            syscall::ADJTIMEX if USER_READ.load() == 0 => {}
+            syscall::SETTIMEZONE => refuse::count(syscall::SETTIMEOFDAY, ret as i32),
+            _ => refuse::count(call, ret as i32),
         }
         return;
     }

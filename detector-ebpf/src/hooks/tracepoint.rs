@@ -45,7 +45,7 @@ pub fn syscall_exit(ctx: TracePointContext) -> u32 {
     let Some(call) = (unsafe { IN_SYSCALL.get(key).copied() }) else { return 0 };
     let _ = IN_SYSCALL.remove(key);
     let ret: i64 = read(&ctx, RET);
-    syscall_exit::returned(&ctx, call, false, ret);
+    syscall_exit::returned(call, false, ret);
     0
 }
 

@@ -1,11 +1,10 @@
 //! The probe ladder: the best rung that works, found by trying.
 
 use super::{
-    Rung, RungReport, RungState,
+    KernelFacts, Rung, RungReport, RungState,
     loader::{Hooks, LoadOptions, load},
     refusal::{Refusal, check_realtime_kernel, lockdown},
 };
-use crate::clock::TimerListOffsets;
 
 /// What the operator allows.
 #[derive(Clone, Copy, Debug)]
@@ -30,13 +29,13 @@ pub struct Ladder {
 
 impl Ladder {
     /// Tries the rungs from the best down and stays on the first that works. `silent` ones missed a jump before and
-    /// are passed over. `seed` reads the offsets of the moment.
+    /// are passed over.
     ///
     /// With [`LadderOptions::only`], a rung that does not work is an error; otherwise rung E always does.
     pub fn climb(
         options: &LadderOptions,
         silent: &[Rung],
-        seed: impl Fn() -> Option<TimerListOffsets>,
+        facts: KernelFacts<'_>,
     ) -> Result<Self, RungReport> {
         let mut found: Option<(Rung, Option<Hooks>)> = None;
         let mut reports = Vec::new();
@@ -48,7 +47,7 @@ impl Ladder {
             } else if let Some((better, _)) = &found {
                 (RungState::NotTried, Some(format!("{better} is better")))
             } else {
-                match try_rung(rung, options.load, &seed) {
+                match try_rung(rung, options.load, facts) {
                     Ok(hooks) => {
                         let lacking = hooks.as_ref().map(|hooks| hooks.lacking.join("; "));
                         found = Some((rung, hooks));
@@ -71,10 +70,10 @@ impl Ladder {
     }
 
     /// Tries every rung, each on its own, and leaves nothing attached.
-    pub fn survey(options: &LadderOptions, seed: impl Fn() -> Option<TimerListOffsets>) -> Vec<RungReport> {
+    pub fn survey(options: &LadderOptions, facts: KernelFacts<'_>) -> Vec<RungReport> {
         let mut best = true;
         let survey = Rung::ALL.into_iter().map(|rung| {
-            let (state, reason) = match try_rung(rung, options.load, &seed) {
+            let (state, reason) = match try_rung(rung, options.load, facts) {
                 Ok(hooks) => {
                     let lacking = hooks.map(|hooks| hooks.lacking.join("; ")).filter(|text| !text.is_empty());
                     let lacking = lacking.map(|lacking| format!("without {lacking}"));
@@ -114,18 +113,14 @@ fn reason(refusal: &Refusal) -> String {
     }
 }
 
-fn try_rung(
-    rung: Rung,
-    options: LoadOptions,
-    seed: &impl Fn() -> Option<TimerListOffsets>,
-) -> Result<Option<Hooks>, Refusal> {
+fn try_rung(rung: Rung, options: LoadOptions, facts: KernelFacts<'_>) -> Result<Option<Hooks>, Refusal> {
     match rung {
         Rung::Timerfd => Ok(None),
         Rung::Fentry | Rung::Kprobe => {
             check_realtime_kernel()?;
-            load(rung, options, seed).map(Some)
+            load(rung, options, facts).map(Some)
         }
-        Rung::RawTracepoint | Rung::Tracepoint => load(rung, options, seed).map(Some),
+        Rung::RawTracepoint | Rung::Tracepoint => load(rung, options, facts).map(Some),
     }
 }
 
@@ -162,7 +157,8 @@ mod tests {
 
     #[test]
     fn a_ladder_without_hooks_ends_at_timerfd() {
-        let ladder = Ladder::climb(&options(Some(Rung::Timerfd), 0), &[], || None);
+        let nothing = KernelFacts { timer_list: &|| None, symbols: None };
+        let ladder = Ladder::climb(&options(Some(Rung::Timerfd), 0), &[], nothing);
         let ladder = ladder.map_err(|report| report.reason).unwrap();
         assert_eq!(ladder.rung, Rung::Timerfd);
         assert!(ladder.hooks.is_none());

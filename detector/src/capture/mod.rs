@@ -1,7 +1,9 @@
 //! From the kernel to steps: the probe ladder, its programs, and what their records say.
 
+mod attach;
 mod btf;
 mod coverage;
+mod facts;
 mod ladder;
 mod layout;
 mod loader;
@@ -15,6 +17,7 @@ mod timerfd;
 mod verdict;
 
 pub use coverage::{PathCoverage, Size, coverage};
+pub use facts::KernelFacts;
 pub use ladder::{Ladder, LadderOptions};
 pub use loader::{Hooks, LoadOptions, Rings};
 pub use path::{CapturedBy, StepPath};

@@ -87,6 +87,19 @@ impl Symbols {
         self.name(at)
     }
 
+    /// Beginning and end of each function whose name is wanted.
+    pub fn ranges(&self, wanted: impl Fn(&str) -> bool) -> Vec<(u64, u64)> {
+        let ends = self.entries.iter().skip(1).map(|&(start, _)| start).chain([u64::MAX]);
+        let all = self.entries.iter().zip(ends);
+        let found = all.filter(|((_, at), _)| self.name(*at).is_some_and(&wanted));
+        found.map(|(&(start, _), end)| (start, end)).collect()
+    }
+
+    /// Whether there is a function of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.names.lines().any(|known| known == name)
+    }
+
     fn name(&self, at: u32) -> Option<&str> {
         self.names.get(at as usize..)?.split('\n').next()
     }
@@ -147,6 +160,15 @@ mod tests {
         let symbols = read(text).unwrap();
         assert_eq!(symbols.function(0xffff_ffff_8100_0100), Some("kretprobe_trampoline"));
         assert!(symbols.frames(&[0xffff_ffff_8100_0100]).is_empty());
+    }
+
+    #[test]
+    fn ranges_end_where_the_next_function_begins() {
+        let symbols = read(TEXT).unwrap();
+        let want = [(0xffff_ffff_8100_0800, 0xffff_ffff_8100_2000)];
+        assert_eq!(symbols.ranges(|name| name == "__x64_sys_clock_settime"), want);
+        assert!(symbols.contains("hv_set_host_time"));
+        assert!(!symbols.contains("hv_set"));
     }
 
     #[test]

@@ -10,17 +10,19 @@ use super::{
     exit::{self, Failure},
 };
 use crate::{
-    capture::{Ladder, RungState},
+    capture::{KernelFacts, Ladder, RungState},
     clock::{SystemClocks, Witness},
-    daemon::{boot_id, status},
+    daemon::{boot_id, read_symbols, status},
     deliver::{Message, OutputFormat, coverage_table, json_line, rung_table},
 };
 
 /// Tries everything and prints what it found.
 pub(super) fn status_command(args: &CaptureArgs) -> Result<(), Failure> {
     let witness = Witness::new(SystemClocks, Some(args.timer_list.clone()));
-    let seed = || witness.timer_list().and_then(Result::ok);
-    let rungs = Ladder::survey(&args.ladder(), seed);
+    let timer_list = || witness.timer_list().and_then(Result::ok);
+    let symbols = read_symbols();
+    let facts = KernelFacts { timer_list: &timer_list, symbols: symbols.as_ref() };
+    let rungs = Ladder::survey(&args.ladder(), facts);
     let Some(best) = rungs.iter().find(|report| report.state == RungState::InUse).map(|report| report.rung)
     else {
         let reason = rungs

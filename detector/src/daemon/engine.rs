@@ -4,18 +4,21 @@ use std::{io, io::Write, path::Path, thread, time::Duration};
 
 use detector_common::{
     call::{Call, syscall},
-    cause,
     cell::{Cell, LIVE},
     refusal::Refusal,
     step::Step,
 };
 
-use super::{DaemonError, host::status, names::errno};
+use super::{
+    DaemonError,
+    host::{read_symbols, status},
+    names::errno,
+};
 use crate::{
     actor::{Actor, ActorKind, Resolver},
     capture::{
-        CapturedBy, Hooks, Ladder, LadderOptions, Origin, Record, Rings, Rung, RungReport, StepPath, Symbols,
-        Verdict, Who, before_first_update, classify, syscall_path, wall_offsets,
+        CapturedBy, Hooks, KernelFacts, Ladder, LadderOptions, Origin, Record, Rings, Rung, RungReport,
+        StepPath, Symbols, Verdict, Who, before_first_update, classify, wall_offsets,
     },
     clock::{BootNs, OffsetNs, Reading, SystemClocks, Witness},
     deliver::{Alarm, Message, Output, Refused, Summary},
@@ -73,11 +76,12 @@ impl<W: Write> Engine<W> {
         output: Output<W>,
     ) -> Result<Self, DaemonError> {
         let witness = Witness::new(SystemClocks, Some(timer_list.to_owned()));
+        let symbols = read_symbols();
         // Read before attaching: a step in between is found missing, never lost.
         let reading = witness.read();
-        let ladder = climb(&options, &[], &witness).map_err(DaemonError::Rung)?;
+        let ladder = climb(&options, &[], &witness, symbols.as_ref()).map_err(DaemonError::Rung)?;
         let seed = ladder.hooks.as_ref().and_then(|hooks| hooks.seed);
-        let mut engine = Self {
+        let engine = Self {
             options,
             rung: ladder.rung,
             ledger: Ledger::open(
@@ -93,14 +97,13 @@ impl<W: Write> Engine<W> {
             refused_before: 0,
             calls: Vec::new(),
             tai: reading.tai,
-            symbols: None,
+            symbols,
             resolver: Resolver::new(cgroups),
             silent: Vec::new(),
             suspected: None,
             output,
         };
         engine.wait_for_first_update();
-        engine.read_symbols();
         Ok(engine)
     }
 
@@ -200,15 +203,7 @@ impl<W: Write> Engine<W> {
     }
 
     fn refusal(&mut self, refusal: &Refusal) -> io::Result<()> {
-        let by_stack = || {
-            let symbols = self.symbols.as_ref()?;
-            symbols.frames(&refusal.stack).into_iter().find_map(syscall_path)
-        };
-        let path = match (u32::try_from(refusal.syscall).unwrap_or(0), refusal.key.cause) {
-            (0, cause::SETOFFSET) => StepPath::Adjtimex,
-            (0, _) => by_stack().unwrap_or(StepPath::ClockSettime),
-            (call, _) => call_path(call),
-        };
+        let path = call_path(refusal.key.syscall);
         let at = BootNs(refusal.boot_ns);
         let actor = self.resolver.process(&refusal.task, &refusal.cmdline, at);
         let errno = errno(refusal.key.errno);
@@ -300,7 +295,7 @@ impl<W: Write> Engine<W> {
         self.missed_before = self.ledger.balance().missed;
         // A rung chosen by hand that went silent leaves the one that always works.
         let options = LadderOptions { only: None, ..self.options };
-        match climb(&options, &self.silent, &self.witness) {
+        match climb(&options, &self.silent, &self.witness, self.symbols.as_ref()) {
             Ok(ladder) => {
                 self.rung = ladder.rung;
                 self.hooks = ladder.hooks;
@@ -362,26 +357,16 @@ impl<W: Write> Engine<W> {
             thread::sleep(RETRY);
         }
     }
-
-    fn read_symbols(&mut self) {
-        if self.hooks.is_none() {
-            return;
-        }
-        match Symbols::read(Path::new("/proc/kallsyms")) {
-            Ok(symbols) => self.symbols = Some(symbols),
-            Err(error) => tracing::warn!(
-                "{error}: clock_settime and settimeofday are not told apart, kernel callers not named"
-            ),
-        }
-    }
 }
 
 fn climb(
     options: &LadderOptions,
     silent: &[Rung],
     witness: &Witness<SystemClocks>,
+    symbols: Option<&Symbols>,
 ) -> Result<Ladder, RungReport> {
-    Ladder::climb(options, silent, || witness.timer_list().and_then(Result::ok))
+    let timer_list = || witness.timer_list().and_then(Result::ok);
+    Ladder::climb(options, silent, KernelFacts { timer_list: &timer_list, symbols })
 }
 
 fn cell_offset(cell: &Cell) -> OffsetNs {

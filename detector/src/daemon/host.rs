@@ -1,9 +1,9 @@
 //! What is said of this machine.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::{
-    capture::{Rung, RungReport, coverage},
+    capture::{Rung, RungReport, Symbols, coverage},
     clock::{Clocks, Reading, Source, Witness},
     deliver::{Status, WitnessReport},
 };
@@ -11,6 +11,19 @@ use crate::{
 /// This boot's id, or nothing where `/proc` does not tell.
 pub fn boot_id() -> String {
     read("/proc/sys/kernel/random/boot_id")
+}
+
+/// The kernel's functions, or nothing and a word about it.
+pub fn read_symbols() -> Option<Symbols> {
+    match Symbols::read(Path::new("/proc/kallsyms")) {
+        Ok(symbols) => Some(symbols),
+        Err(error) => {
+            tracing::debug!(
+                "{error}: clock_settime and settimeofday are not told apart, kernel callers not named"
+            );
+            None
+        }
+    }
 }
 
 /// Where capture stands with `rung` in use.

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use self::engine::{Engine, Next};
-pub use self::host::{boot_id, status};
+pub use self::host::{boot_id, read_symbols, status};
 use crate::{
     capture::{ClockWasSet, LadderOptions, Rings, RungReport},
     deliver::Output,

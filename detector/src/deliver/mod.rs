@@ -76,8 +76,7 @@ pub struct Refused {
     pub path: StepPath,
     /// The error's name.
     pub errno: String,
-    /// Attempts so far by this user in this cgroup, with this error, to set the time to a value (`clock_settime`,
-    /// `settimeofday`, `stime` together) or to add an offset (`adjtimex`).
+    /// Attempts so far by this user in this cgroup, by this path with this error.
     pub count: u64,
     /// Who.
     pub actor: Actor,

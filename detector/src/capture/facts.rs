@@ -1,0 +1,29 @@
+//! What is known of the running kernel besides its types.
+
+use detector_common::refusal::CODE_RANGES;
+
+use super::{StepPath, Symbols, syscall_path};
+use crate::clock::TimerListOffsets;
+
+/// What loading needs to know.
+#[derive(Clone, Copy)]
+pub struct KernelFacts<'a> {
+    /// Reads the timekeeper's offsets as of now, if they can be had.
+    pub timer_list: &'a dyn Fn() -> Option<TimerListOffsets>,
+    /// The kernel's functions, if they can be had.
+    pub symbols: Option<&'a Symbols>,
+}
+
+impl KernelFacts<'_> {
+    /// Where the code of `settimeofday` and `stime` lies, as the programs want it: pairs of a beginning and an end, the
+    /// unused ones 0.
+    pub fn settimeofday_code(&self) -> [u64; 2 * CODE_RANGES] {
+        let mut code = [0; 2 * CODE_RANGES];
+        let is_settimeofday = |name: &str| syscall_path(name) == Some(StepPath::Settimeofday);
+        let ranges = self.symbols.map(|symbols| symbols.ranges(is_settimeofday)).unwrap_or_default();
+        for (slot, (start, end)) in code.chunks_exact_mut(2).zip(ranges) {
+            slot.copy_from_slice(&[start, end]);
+        }
+        code
+    }
+}
