@@ -8,8 +8,8 @@ use crate::{
     task::{Cmdline, Task},
 };
 
-/// Places of a system call's code that the programs can be told of: native and 32-bit entries of two calls.
-pub const CODE_RANGES: usize = 6;
+/// Places of a system call's code that the programs can be told of: native and 32-bit entries of two calls, neighbours as one.
+pub const CODE_RANGES: usize = 8;
 
 /// What refusals are counted by: nothing an unprivileged process can vary at will.
 #[repr(C)]

@@ -21,6 +21,12 @@ impl KernelFacts<'_> {
         let mut code = [0; 2 * CODE_RANGES];
         let is_settimeofday = |name: &str| syscall_path(name) == Some(StepPath::Settimeofday);
         let ranges = self.symbols.map(|symbols| symbols.ranges(is_settimeofday)).unwrap_or_default();
+        if ranges.len() > CODE_RANGES {
+            tracing::debug!(
+                "settimeofday's code lies in {} places, {CODE_RANGES} are told apart",
+                ranges.len()
+            );
+        }
         for (slot, (start, end)) in code.chunks_exact_mut(2).zip(ranges) {
             slot.copy_from_slice(&[start, end]);
         }

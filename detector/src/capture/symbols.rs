@@ -87,12 +87,21 @@ impl Symbols {
         self.name(at)
     }
 
-    /// Beginning and end of each function whose name is wanted.
+    /// Beginning and end of the functions whose names are wanted, neighbours as one.
     pub fn ranges(&self, wanted: impl Fn(&str) -> bool) -> Vec<(u64, u64)> {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
         let ends = self.entries.iter().skip(1).map(|&(start, _)| start).chain([u64::MAX]);
-        let all = self.entries.iter().zip(ends);
-        let found = all.filter(|((_, at), _)| self.name(*at).is_some_and(&wanted));
-        found.map(|(&(start, _), end)| (start, end)).collect()
+        for (&(start, at), end) in self.entries.iter().zip(ends) {
+            // From 6.2 each function has its padding before it, by a name of its own.
+            if !self.name(at).is_some_and(|name| wanted(name.strip_prefix("__pfx_").unwrap_or(name))) {
+                continue;
+            }
+            match ranges.last_mut() {
+                Some((_, last)) if *last == start => *last = end,
+                _ => ranges.push((start, end)),
+            }
+        }
+        ranges
     }
 
     /// Whether there is a function of this name.
@@ -167,6 +176,8 @@ mod tests {
         let symbols = read(TEXT).unwrap();
         let want = [(0xffff_ffff_8100_0800, 0xffff_ffff_8100_2000)];
         assert_eq!(symbols.ranges(|name| name == "__x64_sys_clock_settime"), want);
+        let neighbours = [(0xffff_ffff_8100_0000, 0xffff_ffff_8100_2000)];
+        assert_eq!(symbols.ranges(|name| name == "_text" || name == "__x64_sys_clock_settime"), neighbours);
         assert!(symbols.contains("hv_set_host_time"));
         assert!(!symbols.contains("hv_set"));
     }
