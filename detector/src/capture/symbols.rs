@@ -9,11 +9,25 @@ use std::{
 /// The kernel's functions by address. Compact, since a kernel has tens of thousands.
 #[derive(Debug, Default)]
 pub struct Symbols {
-    /// Address and place of the name in `names`, ascending.
-    entries: Vec<(u64, u32)>,
+    /// Ascending by address.
+    entries: Vec<Entry>,
     /// All names, each ended by a newline.
     names: String,
+    /// Modules' names as they stand in the file; the kernel itself is the empty one.
+    owners: Vec<String>,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    start: u64,
+    /// Where the name begins in `names`.
+    name: u32,
+    /// Which of `owners`.
+    owner: u32,
+}
+
+/// Code is mapped by pages: within one there is one owner.
+const PAGE: u64 = 4096;
 
 /// Why addresses have no names.
 #[derive(Debug, thiserror::Error)]
@@ -64,41 +78,54 @@ impl Symbols {
         if !matches!(kind, "t" | "T" | "w" | "W") {
             return;
         }
-        let Ok(address) = u64::from_str_radix(address, 16) else { return };
+        let Ok(start) = u64::from_str_radix(address, 16) else { return };
         let Ok(at) = u32::try_from(self.names.len()) else { return };
-        if address != 0 {
-            self.entries.push((address, at));
+        if start != 0 {
+            let owner = self.owner(words.next().unwrap_or_default());
+            self.entries.push(Entry { start, name: at, owner });
             self.names.push_str(name);
             self.names.push('\n');
         }
     }
 
+    fn owner(&mut self, module: &str) -> u32 {
+        // The file lists one module after the other.
+        let known = self.owners.iter().rposition(|owner| owner == module);
+        let at = known.unwrap_or_else(|| {
+            self.owners.push(module.to_owned());
+            self.owners.len() - 1
+        });
+        u32::try_from(at).unwrap_or(u32::MAX)
+    }
+
     /// The function that holds `address`, a return address: the call is before it, except where a return probe has put
-    /// its trampoline in the address's place.
+    /// its trampoline in the address's place. Nothing for code that has come since the file was read.
     pub fn function(&self, address: u64) -> Option<&str> {
-        let next = self.entries.partition_point(|&(start, _)| start < address);
-        if let Some(&(start, at)) = self.entries.get(next)
-            && start == address
-            && let Some(name) = self.name(at).filter(|name| is_tracing(name))
+        let next = self.entries.partition_point(|entry| entry.start < address);
+        if let Some(entry) = self.entries.get(next)
+            && entry.start == address
+            && let Some(name) = self.name(*entry).filter(|name| is_tracing(name))
         {
             return Some(name);
         }
-        let &(_, at) = self.entries.get(next.checked_sub(1)?)?;
-        self.name(at)
+        let holder = *self.entries.get(next.checked_sub(1)?)?;
+        let neighbour = self.entries.get(next).is_some_and(|entry| entry.owner == holder.owner);
+        let page_end = (holder.start / PAGE + 1) * PAGE;
+        if neighbour || address <= page_end { self.name(holder) } else { None }
     }
 
     /// Beginning and end of the functions whose names are wanted, neighbours as one.
     pub fn ranges(&self, wanted: impl Fn(&str) -> bool) -> Vec<(u64, u64)> {
         let mut ranges: Vec<(u64, u64)> = Vec::new();
-        let ends = self.entries.iter().skip(1).map(|&(start, _)| start).chain([u64::MAX]);
-        for (&(start, at), end) in self.entries.iter().zip(ends) {
+        let ends = self.entries.iter().skip(1).map(|entry| entry.start).chain([u64::MAX]);
+        for (&entry, end) in self.entries.iter().zip(ends) {
             // From 6.2 each function has its padding before it, by a name of its own.
-            if !self.name(at).is_some_and(|name| wanted(name.strip_prefix("__pfx_").unwrap_or(name))) {
+            if !self.name(entry).is_some_and(|name| wanted(name.strip_prefix("__pfx_").unwrap_or(name))) {
                 continue;
             }
             match ranges.last_mut() {
-                Some((_, last)) if *last == start => *last = end,
-                _ => ranges.push((start, end)),
+                Some((_, last)) if *last == entry.start => *last = end,
+                _ => ranges.push((entry.start, end)),
             }
         }
         ranges
@@ -109,8 +136,8 @@ impl Symbols {
         self.names.lines().any(|known| known == name)
     }
 
-    fn name(&self, at: u32) -> Option<&str> {
-        self.names.get(at as usize..)?.split('\n').next()
+    fn name(&self, entry: Entry) -> Option<&str> {
+        self.names.get(entry.name as usize..)?.split('\n').next()
     }
 
     /// Names of the functions on a stack, innermost first, without what tracing itself puts there.
@@ -169,6 +196,14 @@ mod tests {
         let symbols = read(text).unwrap();
         assert_eq!(symbols.function(0xffff_ffff_8100_0100), Some("kretprobe_trampoline"));
         assert!(symbols.frames(&[0xffff_ffff_8100_0100]).is_empty());
+    }
+
+    #[test]
+    fn code_that_came_later_is_not_its_neighbours() {
+        let symbols = read(TEXT).unwrap();
+        assert_eq!(symbols.function(0xffff_ffff_c000_1fff), Some("hv_set_host_time"));
+        // A trampoline made since, in a page that is nobody's in the file.
+        assert_eq!(symbols.function(0xffff_ffff_c000_8010), None);
     }
 
     #[test]

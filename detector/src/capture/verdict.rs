@@ -15,8 +15,9 @@ use crate::clock::{DeltaNs, OffsetNs};
 const SECOND: i64 = 1_000_000_000;
 /// `ADJ_TAI`, include/uapi/linux/timex.h.
 const ADJ_TAI: u32 = 0x0080;
-/// `PF_KTHREAD` is out of reach without BTF, but these are at the bottom of every kernel thread's stack.
-const KTHREAD_FRAMES: [&str; 3] = ["kthread", "ret_from_fork", "ret_from_fork_asm"];
+/// What runs work for others: that one of these called says nothing about who set the clock.
+const WORKERS: [&str; 5] =
+    ["process_one_work", "worker_thread", "kthread", "ret_from_fork", "ret_from_fork_asm"];
 
 /// What a change is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,7 +178,7 @@ impl<'a> Caller<'a> {
             return Self::Syscall(path);
         }
         match outer.first() {
-            Some(function) if !KTHREAD_FRAMES.contains(function) => Self::Function(function),
+            Some(function) if !WORKERS.contains(function) => Self::Function(function),
             _ => Self::Unnamed,
         }
     }
@@ -341,6 +342,10 @@ mod tests {
             assert_eq!(classify(&asked(step(9, 0, 0), cause, 0, 0), &[]), origin(path, Who::Process, None));
         }
         assert_eq!(classify(&step(9, 0, 0), &[]), origin(StepPath::Unattributed, Who::Unknown, None));
+        assert_eq!(
+            classify(&step(9, 0, 0), &["do_settimeofday64", "process_one_work", "worker_thread"]),
+            origin(StepPath::Unattributed, Who::Unknown, None)
+        );
         let mut kworker = asked(step(9, 0, 0), cause::SETTIME, 0, 0);
         kworker.task.flags = MM_KNOWN | KERNEL_THREAD;
         assert_eq!(classify(&kworker, &[]), origin(StepPath::Kernel, Who::Kernel, None));

@@ -179,8 +179,7 @@ impl<W: Write> Engine<W> {
             old = jump.new;
             self.output.tell(&Message::Jump(jump))?;
         }
-        let frames = self.symbols.as_ref().map(|symbols| symbols.frames(&step.stack)).unwrap_or_default();
-        match classify(step, &frames) {
+        match self.classify(step) {
             Verdict::Suspend { slept_ns } => self.ledger.suspended(slept_ns),
             Verdict::TaiSet => {}
             Verdict::Step(Origin { path, who, function }) => {
@@ -200,6 +199,22 @@ impl<W: Write> Engine<W> {
         }
         self.tai = step.new.tai;
         Ok(())
+    }
+
+    fn classify(&mut self, step: &Step) -> Verdict {
+        let by = |symbols: &Option<Symbols>| {
+            let frames = symbols.as_ref().map(|symbols| symbols.frames(&step.stack)).unwrap_or_default();
+            classify(step, &frames)
+        };
+        let verdict = by(&self.symbols);
+        match &verdict {
+            // Rare, and perhaps from a module that was loaded since the names were read.
+            Verdict::Step(Origin { path: StepPath::Kernel | StepPath::Unattributed, .. }) => {
+                self.symbols = read_symbols();
+                by(&self.symbols)
+            }
+            _ => verdict,
+        }
     }
 
     fn refusal(&mut self, refusal: &Refusal) -> io::Result<()> {
