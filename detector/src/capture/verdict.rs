@@ -164,7 +164,12 @@ impl<'a> Caller<'a> {
             match *frame {
                 "timekeeping_advance" | "update_wall_time" | "timekeeping_resume" => return Self::Tick,
                 "timekeeping_warp_clock" => return Self::Syscall(StepPath::TimezoneWarp),
-                "do_settimeofday64" | "do_adjtimex" => return Self::above(&frames[at + 1..]),
+                "do_settimeofday64" | "do_adjtimex" => {
+                    // A function with an fentry hook is on the stack twice: its beginning calls the hook's trampoline,
+                    // and that calls the rest of it.
+                    let outer = frames[at..].iter().position(|outer| outer != frame);
+                    return outer.map_or(Self::Unnamed, |outer| Self::above(&frames[at + outer..]));
+                }
                 _ => {}
             }
         }
@@ -294,6 +299,11 @@ mod tests {
         ];
         assert_eq!(
             classify(&step(1, 0, 0), &rtc),
+            origin(StepPath::Kernel, Who::Kernel, Some("rtc_hctosys"))
+        );
+        let hooked = ["do_settimeofday64", "do_settimeofday64", "rtc_hctosys"];
+        assert_eq!(
+            classify(&step(1, 0, 0), &hooked),
             origin(StepPath::Kernel, Who::Kernel, Some("rtc_hctosys"))
         );
         let hyperv =
