@@ -183,7 +183,10 @@ impl<'a> Caller<'a> {
             return Self::Syscall(path);
         }
         match outer.first() {
-            Some(function) if !WORKERS.contains(function) => Self::Function(function),
+            // Without what the compiler adds: `.cold`, `.isra.0`, `.constprop.0`.
+            Some(function) if !WORKERS.contains(function) => {
+                Self::Function(function.split_once('.').map_or(*function, |(name, _)| name))
+            }
             _ => Self::Unnamed,
         }
     }
@@ -306,6 +309,9 @@ mod tests {
             classify(&step(1, 0, 0), &hooked),
             origin(StepPath::Kernel, Who::Kernel, Some("rtc_hctosys"))
         );
+        let inlined = ["do_settimeofday64", "__devm_rtc_register_device.cold", "cmos_do_probe"];
+        let want = origin(StepPath::Kernel, Who::Kernel, Some("__devm_rtc_register_device"));
+        assert_eq!(classify(&step(1, 0, 0), &inlined), want);
         let hyperv =
             ["do_settimeofday64", "hv_set_host_time", "process_one_work", "worker_thread", "kthread"];
         let want = origin(StepPath::Kernel, Who::Hypervisor, Some("hv_set_host_time"));
