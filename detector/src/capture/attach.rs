@@ -197,10 +197,11 @@ impl Attach<'_> {
         Ok(P::try_from(program)?)
     }
 
-    /// Whether a stack shows the callers of functions with return probes: `kretprobe_find_ret_addr` came with 5.15.
-    /// Before, the probe's trampoline stands in their place, and with it goes what tells `settimeofday` from
+    /// Whether a stack shows the callers of functions with return probes: `kretprobe_find_ret_addr` came with 5.15 and
+    /// was followed by `rethook_find_ret_addr`. Before, the probe's trampoline stands in their place, and with it goes what tells `settimeofday` from
     /// `clock_settime`.
     fn return_probes_are_transparent(&self) -> bool {
-        self.facts.symbols.is_some_and(|symbols| symbols.contains("kretprobe_find_ret_addr"))
+        let find = ["rethook_find_ret_addr", "kretprobe_find_ret_addr"];
+        self.facts.symbols.is_some_and(|symbols| find.iter().any(|name| symbols.contains(name)))
     }
 }
