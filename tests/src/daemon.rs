@@ -117,6 +117,13 @@ impl Daemon {
         }
     }
 
+    /// Waits until a status line says that `rung` is in use.
+    pub fn wait_for_rung(&mut self, rung: &str) -> Result<()> {
+        self.wait_for(&format!("a status line with rung {rung}"), START_OR_STOP, |daemon| {
+            daemon.lines.iter().any(|line| matches!(line, Line::Status(status) if status.rung == rung))
+        })
+    }
+
     /// The next jump that was not asked for yet.
     pub fn next_jump(&mut self) -> Result<Jump> {
         let wanted = self.jumps_seen;
@@ -155,6 +162,11 @@ impl Daemon {
         matching(self).context("a line that was just there")
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         process::signal(&self.child, signal).with_context(|| format!("send {signal:?} to timejump"))
@@ -178,10 +190,19 @@ impl Daemon {
         Report::audit(&std::mem::take(&mut self.lines), &self.expect).with_context(|| self.stderr_tail())
     }
 
-    /// Waits for an end of its own accord, and tells how it ended and what it wrote to stderr.
-    pub fn ends(mut self) -> Result<(ExitStatus, String)> {
-        let status = self.wait_for_exit()?;
-        Ok((status, fs::read_to_string(&self.errors)?))
+    /// Waits for its end instead of a status line, and tells how it ended and what it wrote to stderr.
+    pub fn refuses(mut self) -> Result<(ExitStatus, String)> {
+        let deadline = Deadline::after(START_OR_STOP);
+        loop {
+            let ended = self.child.try_wait()?;
+            self.read_more()?;
+            ensure!(self.lines.is_empty(), "it should have refused to start, but: {:?}", self.lines);
+            if let Some(status) = ended {
+                return Ok((status, fs::read_to_string(&self.errors)?));
+            }
+            ensure!(!deadline.passed(), "it neither started nor ended in {START_OR_STOP:?}");
+            sleep(POLL);
+        }
     }
 
     fn wait_for_exit(&mut self) -> Result<ExitStatus> {

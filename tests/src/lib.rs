@@ -7,6 +7,7 @@ pub mod actor;
 pub mod cgroup;
 pub mod daemon;
 pub mod guard;
+pub mod idle;
 pub mod lines;
 pub mod ntp;
 pub mod referee;

@@ -9,6 +9,8 @@ use crate::lines::{Jump, Line, Refused, Status, Summary};
 pub struct Expect {
     /// Lines of type `lagged` and a summary with drops are fine.
     pub may_lag: bool,
+    /// A hook may go silent: alarms of that kind and more status lines are fine.
+    pub may_fall_silent: bool,
 }
 
 /// All that one daemon wrote, audited.
@@ -22,6 +24,8 @@ pub struct Report {
     pub lagged: u64,
     /// Every `refused` line in order.
     pub refused: Vec<Refused>,
+    /// The kind of every `alarm` line in order.
+    pub alarms: Vec<String>,
     /// The last line.
     pub summary: Summary,
 }
@@ -36,21 +40,27 @@ impl Report {
                 lines.last()
             );
         };
-        let (mut jumps, mut refused, mut lagged) = (Vec::new(), Vec::new(), 0);
+        let (mut jumps, mut refused, mut lagged, mut alarms) = (Vec::new(), Vec::new(), 0, Vec::new());
         for line in between {
             match line {
                 Line::Jump(jump) => jumps.push((**jump).clone()),
                 Line::Refused(of) => refused.push((**of).clone()),
                 Line::Lagged { missed } => lagged += missed,
+                Line::Alarm { kind, .. } if expect.may_fall_silent && kind == "hook_silent" => {
+                    alarms.push(kind.clone());
+                }
+                Line::Status(_) if expect.may_fall_silent => {}
                 Line::Alarm { kind, message } => bail!("alarm {kind}: {message}"),
                 Line::Other => {}
                 Line::Status(_) | Line::Summary(_) => bail!("a second status or summary: {line:?}"),
             }
         }
-        let report = Self { status: status.clone(), jumps, lagged, refused, summary: summary.clone() };
+        let (status, summary) = (status.clone(), summary.clone());
+        let report = Self { status, jumps, lagged, refused, alarms, summary };
         report.check_chain()?;
         report.check_balance()?;
         if !expect.may_lag {
+            let summary = &report.summary;
             ensure!(report.lagged == 0 && summary.missed == 0, "events were missed: {summary:?}");
             ensure!(summary.dropped == 0, "events were dropped: {summary:?}");
         }

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -109,7 +109,9 @@ fn run_apart(stage: &Stage, boot: &Boot, scenario: &str) -> Result<Verdict> {
 fn dump(dir: &Path) {
     const MOST_LINES: usize = 60;
     let Ok(entries) = fs::read_dir(dir) else { return };
-    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    // Not what links lead to, which is programs.
+    let plain = |path: &PathBuf| path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(plain).collect();
     files.sort();
     for file in files {
         let Ok(text) = fs::read(&file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()) else {

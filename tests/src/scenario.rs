@@ -48,6 +48,10 @@ impl fmt::Display for Kernel {
 pub struct Boot {
     /// Its name, and that of its suite.
     pub name: &'static str,
+    /// The kernels that boot this way.
+    pub kernels: &'static [Kernel],
+    /// What comes after the kernel's name: another build of it.
+    pub flavour: &'static str,
     /// Words for the kernel's command line.
     pub append: &'static str,
     /// More arguments for `cargo xtask vm`.
@@ -62,6 +66,8 @@ pub struct Boot {
 pub const BOOTS: &[Boot] = &[
     Boot {
         name: "default",
+        kernels: &Kernel::ALL,
+        flavour: "",
         append: "",
         machine: &["--userland"],
         // The first call that sets a timezone is one of a kind in each boot, so its scenario comes first.
@@ -92,6 +98,7 @@ pub const BOOTS: &[Boot] = &[
             "refused_privilege",
             "refused_values",
             "refused_compat",
+            "refused_stime",
             "silent_reads",
             "silent_slews",
             "silent_tai",
@@ -100,17 +107,28 @@ pub const BOOTS: &[Boot] = &[
             "silent_libfaketime",
             "silent_suspend",
         ],
-        timeout_seconds: 300,
+        timeout_seconds: 600,
     },
     Boot {
         name: "stress",
+        kernels: &Kernel::ALL,
+        flavour: "",
         append: "",
         machine: &["--memory", "2048"],
-        scenarios: &["hammer", "small_ring", "start_stop", "start_while_stepping", "kill_and_restart"],
-        timeout_seconds: 300,
+        scenarios: &[
+            "hammer",
+            "small_ring",
+            "start_stop",
+            "start_while_stepping",
+            "kill_and_restart",
+            "idle",
+        ],
+        timeout_seconds: 600,
     },
     Boot {
         name: "ladder",
+        kernels: &Kernel::ALL,
+        flavour: "",
         append: "",
         machine: &[],
         scenarios: &[
@@ -124,11 +142,14 @@ pub const BOOTS: &[Boot] = &[
             "no_tax_allowed",
             "unprivileged",
             "no_capabilities",
+            "hook_silent",
         ],
-        timeout_seconds: 300,
+        timeout_seconds: 600,
     },
     Boot {
         name: "lockdown",
+        kernels: &Kernel::ALL,
+        flavour: "",
         append: "lockdown=confidentiality",
         machine: &[],
         scenarios: &[
@@ -141,13 +162,35 @@ pub const BOOTS: &[Boot] = &[
             "int80_clock_adjtime64",
             "refused_privilege",
         ],
-        timeout_seconds: 200,
+        timeout_seconds: 400,
     },
     Boot {
         name: "no-bpf-lsm",
+        kernels: &Kernel::ALL,
+        flavour: "",
         append: "lsm=lockdown,capability,yama",
         machine: &[],
         scenarios: &["lsm_without_bpf", "clock_settime", "setoffset_adjtimex", "refused_privilege"],
+        timeout_seconds: 400,
+    },
+    Boot {
+        name: "rtc",
+        kernels: &Kernel::ALL,
+        flavour: "",
+        // Whoever holds rtc0 keeps its number, and only the RTC of that number sets the clock.
+        append: "initcall_blacklist=alarmtimer_init",
+        machine: &[],
+        scenarios: &["rtc_registered"],
+        timeout_seconds: 200,
+    },
+    Boot {
+        name: "ptp",
+        kernels: &[Kernel::V6_12],
+        // The kernels for clouds drive no card with a clock.
+        flavour: "-generic",
+        append: "",
+        machine: &["--ptp"],
+        scenarios: &["silent_ptp_card"],
         timeout_seconds: 200,
     },
 ];
@@ -165,13 +208,18 @@ pub fn deadline_seconds(scenario: &str) -> u64 {
 pub const UNSUPPORTED: &[(&[Kernel], &str, &str)] = &[
     // Debian's cloud kernels have drivers only for PTP clocks of hypervisors that QEMU's emulation is not.
     (&Kernel::ALL, "silent_ptp", "this guest can have no PTP clock"),
+    // Its driver became one of the platform bus that keeps its devices.
+    (&[Kernel::V7], "rtc_registered", "the RTC's driver cannot be unbound"),
     // 6.17 brought them, but Debian's 7.2 is configured without.
     (&Kernel::ALL, "silent_aux_clock", "this kernel has no auxiliary clocks"),
 ];
 
 /// The stated reason why `scenario` is not supported on `kernel`.
 pub fn unsupported(kernel: Kernel, scenario: &str) -> Option<&'static str> {
-    UNSUPPORTED.iter().find(|(of, name, _)| of.contains(&kernel) && *name == scenario).map(|(_, _, reason)| *reason)
+    UNSUPPORTED
+        .iter()
+        .find(|(of, name, _)| of.contains(&kernel) && *name == scenario)
+        .map(|(_, _, reason)| *reason)
 }
 
 /// The boot of that name.

@@ -13,6 +13,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use timejump_tests::idle::wake_ups;
 use timejump_tests::lines::{Line, Status};
 use timejump_tests::report::{Expect, Report};
 use timejump_tests::sys::clock::Deadline;
@@ -154,43 +155,14 @@ fn runs_and_ends_with_a_balance() {
     report.has_jumps(0).expect("nobody steps this machine's clock");
 }
 
-/// Voluntary and other context switches of all threads of a process.
-fn context_switches(pid: u32) -> u64 {
-    let mut sum = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task")).expect("its threads").flatten() {
-        let Ok(text) = fs::read_to_string(task.path().join("status")) else { continue };
-        let counts = text.lines().filter(|line| line.contains("voluntary_ctxt_switches:"));
-        sum +=
-            counts.filter_map(|line| line.split_ascii_whitespace().last()?.parse::<u64>().ok()).sum::<u64>();
-    }
-    sum
-}
-
 #[test]
 fn idles_without_waking_up() {
     let Some(binary) = binary() else { return };
     let mut daemon = Running::start(&mut run_json(&binary));
     daemon.status();
-    let settled = settle(daemon.child.id());
-    sleep(Duration::from_secs(5));
-    let woken = context_switches(daemon.child.id()) - settled;
+    let woken = wake_ups(daemon.child.id(), Duration::from_secs(5)).expect("its context switches");
     assert_eq!(woken, 0, "an idle daemon woke up {woken} times in 5 s");
     daemon.stop();
-}
-
-/// Waits until what follows a start is over: no switch for half a second.
-fn settle(pid: u32) -> u64 {
-    let deadline = Deadline::after(PATIENCE);
-    let mut last = context_switches(pid);
-    loop {
-        sleep(Duration::from_millis(500));
-        let now = context_switches(pid);
-        if now == last {
-            return now;
-        }
-        assert!(!deadline.passed(), "it never comes to rest");
-        last = now;
-    }
 }
 
 #[test]

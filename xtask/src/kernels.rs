@@ -61,11 +61,6 @@ impl Kernel {
         Unpacked::open(folder)
     }
 
-    /// Whether it is here already.
-    pub fn is_fetched(self, layout: &Layout) -> bool {
-        self.folder(layout).exists()
-    }
-
     fn folder(self, layout: &Layout) -> PathBuf {
         layout.vm().join("kernels").join(self.name())
     }

@@ -1,8 +1,8 @@
 //! `cargo xtask`: see `cargo xtask help`.
+#![expect(clippy::print_stderr, reason = "a developer's tool says what it does on standard error")]
 
 use std::process::ExitCode;
 
-use anyhow::Result;
 use clap::Parser;
 use xtask::command;
 
@@ -18,13 +18,18 @@ enum Xtask {
     Test(command::test::Args),
 }
 
-fn main() -> Result<ExitCode> {
-    match Xtask::parse() {
+fn main() -> ExitCode {
+    let done = match Xtask::parse() {
         Xtask::Setup(args) => args.run(),
         Xtask::BuildEbpf(args) => args.run(),
         Xtask::Build(args) => args.run(),
         Xtask::Run(args) => args.run(),
         Xtask::Vm(args) => args.run(),
         Xtask::Test(args) => args.run(),
-    }
+    };
+    done.unwrap_or_else(|failure| {
+        // Without the backtrace that anyhow would add: none of these failures is a mistake in xtask.
+        eprintln!("xtask: {failure:#}");
+        ExitCode::FAILURE
+    })
 }

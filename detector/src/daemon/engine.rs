@@ -31,6 +31,8 @@ const RETRY: Duration = Duration::from_millis(10);
 const CALL_SETTLE: Duration = Duration::from_millis(20);
 /// How long after the timer's word a hook that works has told of the step.
 const HOOK_SETTLE: Duration = Duration::from_millis(100);
+/// Waits of [`RETRY`] after which a record that the kernel side counted is taken for lost.
+const MAX_WAITS: u32 = 100;
 /// Calls kept until the clock is read.
 const MAX_PENDING_CALLS: usize = 1024;
 
@@ -63,6 +65,8 @@ pub(super) struct Engine<W> {
     symbols: Option<Symbols>,
     resolver: Resolver,
     silent: Vec<Rung>,
+    /// How often in a row a check found records still on their way.
+    waits_for_records: u32,
     /// What a witness said at the last check, if it disagreed.
     suspected: Option<OffsetNs>,
     output: Output<W>,
@@ -100,6 +104,7 @@ impl<W: Write> Engine<W> {
             symbols,
             resolver: Resolver::new(cgroups),
             silent: Vec::new(),
+            waits_for_records: 0,
             suspected: None,
             output,
         };
@@ -209,7 +214,9 @@ impl<W: Write> Engine<W> {
         let verdict = by(&self.symbols);
         match &verdict {
             // Rare, and perhaps from a module that was loaded since the names were read.
-            Verdict::Step(Origin { path: StepPath::Kernel | StepPath::Unattributed, .. }) => {
+            Verdict::Step(Origin { path: StepPath::Kernel | StepPath::Unattributed, .. })
+                if self.symbols.is_some() =>
+            {
                 self.symbols = read_symbols();
                 by(&self.symbols)
             }
@@ -250,10 +257,13 @@ impl<W: Write> Engine<W> {
         let pending = cell.sequence.saturating_sub(self.ledger.kernel_sequence());
         if pending > 0 {
             let accounted = self.ledger.balance().missed - self.missed_before;
-            if cell.drops.saturating_sub(accounted) != pending {
+            let all_dropped = cell.drops.saturating_sub(accounted) == pending;
+            if !all_dropped && self.waits_for_records < MAX_WAITS {
                 // Some of them are still on their way.
+                self.waits_for_records += 1;
                 return Ok(Next::CheckAgain(RETRY));
             }
+            self.waits_for_records = 0;
             let findings = self.ledger.catch_up(cell.sequence, cell_offset(cell), reading.at);
             self.tell(findings)?;
             return Ok(Next::CheckAgain(Duration::ZERO));

@@ -7,7 +7,6 @@
 
 use std::{
     convert::Infallible,
-    fmt::Display,
     fs::{self, File},
     io::{ErrorKind, Write},
     os::{
@@ -58,7 +57,7 @@ fn main() {
     if let Err(failure) = live() {
         // Where there is no port to say it on, there is the console.
         let _ = report(&format!("error {failure:#}"));
-        log(&format!("{failure:#}"));
+        log(Loudness::Shown, &failure);
     }
     power_off()
 }
@@ -67,7 +66,7 @@ fn live() -> Result<()> {
     for file_system in &MOUNTS {
         let mounted = make(file_system);
         if file_system.optional {
-            mounted.unwrap_or_else(|failure| log(&format!("{failure:#}")));
+            mounted.unwrap_or_else(|failure| log(Loudness::Kept, &failure));
         } else {
             mounted?;
         }
@@ -78,7 +77,7 @@ fn live() -> Result<()> {
     let stderr = port(STDERR)?;
     for module in instructions("modules.order")? {
         // A module for hardware that this guest lacks refuses: whoever needs it looks for what it makes.
-        load(&module).unwrap_or_else(|failure| log(&format!("{failure:#}")));
+        load(&module).unwrap_or_else(|failure| log(Loudness::Kept, &failure));
     }
     loopback()?;
     report("running")?;
@@ -171,12 +170,20 @@ fn report(line: &str) -> Result<()> {
     tcdrain(file.as_fd()).context("cannot report")
 }
 
-/// Says something on the console.
-fn log(message: &(impl Display + ?Sized)) {
-    // Priority 1 is shown even by a kernel that was told to be quiet.
+/// What becomes of a message in a kernel that was told to be quiet.
+#[derive(Clone, Copy)]
+enum Loudness {
+    /// It is on the console.
+    Shown = 1,
+    /// It is among the kernel's messages, for whoever reads those.
+    Kept = 6,
+}
+
+/// Adds to the kernel's messages.
+fn log(loudness: Loudness, failure: &anyhow::Error) {
     if let Ok(mut kmsg) = File::options().write(true).open("/dev/kmsg") {
         // In one call, as each is a message of its own.
-        let _ = kmsg.write_all(format!("<1>timejump-init: {message}\n").as_bytes());
+        let _ = kmsg.write_all(format!("<{}>timejump-init: {failure:#}\n", loudness as u8).as_bytes());
     }
 }
 

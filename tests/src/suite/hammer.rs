@@ -180,7 +180,10 @@ fn attributed(jump: &Jump, struck: &Struck) -> Result<()> {
 
 /// With too small a ring, and a daemon held up, steps are lost, but neither their number nor their sum.
 pub(super) fn small_ring(stage: &Stage) -> Result<()> {
-    let options = Options { expect: Expect { may_lag: true }, ..Options::with(&["--ring-bytes", "4096"]) };
+    let options = Options {
+        expect: Expect { may_lag: true, ..Expect::default() },
+        ..Options::with(&["--ring-bytes", "4096"])
+    };
     let daemon = stage.daemon_with(&options)?;
     let before = referee::wall_offset()?;
     let worker = Worker::start(stage, "hammer")?;

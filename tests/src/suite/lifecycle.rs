@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use super::exact_daemon;
 use super::hammer::{CHURN_BASE, Churn};
 use crate::daemon::{Daemon, Options};
+use crate::idle::wake_ups;
 use crate::referee;
 use crate::stage::{Stage, seconds};
 use crate::step::Way;
@@ -81,4 +82,13 @@ pub(super) fn kill_and_restart(stage: &Stage) -> Result<()> {
     let report = daemon.stop()?;
     report.has_jumps(1)?;
     report.ends_at(after)
+}
+
+/// The hook runs at every tick; the daemon does not.
+pub(super) fn idle(stage: &Stage) -> Result<()> {
+    const TIME: Duration = Duration::from_secs(5);
+    let daemon = exact_daemon(stage)?;
+    let woken = wake_ups(daemon.pid(), TIME)?;
+    ensure!(woken == 0, "an idle daemon woke up {woken} times in {TIME:?}");
+    daemon.stop()?.has_jumps(0)
 }

@@ -108,7 +108,7 @@ fn forced(stage: &Stage, rung: Rung) -> Result<()> {
 
 /// The daemon must end by itself, not well, and say `reason`.
 pub(super) fn refuses(stage: &Stage, options: &Options, reason: &str) -> Result<()> {
-    let (status, errors) = Daemon::spawn(&stage.bench, options)?.ends()?;
+    let (status, errors) = Daemon::spawn(&stage.bench, options)?.refuses()?;
     ensure!(!status.success(), "it should have refused: {options:?}");
     ensure!(errors.contains(reason), "its refusal should say {reason:?}: {errors}");
     Ok(())

@@ -6,8 +6,8 @@ use clap::ValueEnum;
 use super::{SILENCE, exact_daemon};
 use crate::actor::Actor;
 use crate::lines::Jump;
-use crate::role::Nonsense;
 use crate::referee;
+use crate::role::Nonsense;
 use crate::stage::{Stage, moved_by, seconds};
 use crate::step::Way;
 use crate::sys::clock::boot_ns;
@@ -131,14 +131,22 @@ pub(super) fn harness_steps(stage: &Stage) -> Result<()> {
             let took = boot_ns() - before.1;
             let (path, moved) = (way.path(), acted.delta_ns());
             if way.is_relative() {
-                ensure!(moved == delta, "{} ({path}) moved the clock by {moved} ns, not by {delta}", way.name());
+                ensure!(
+                    moved == delta,
+                    "{} ({path}) moved the clock by {moved} ns, not by {delta}",
+                    way.name()
+                );
             } else {
                 // The target was computed from a clock read within the time it took, in whole seconds at worst.
                 let off_by = moved - delta;
                 let tolerance = took + if way == Way::Int80Stime { seconds(1) } else { 1000 };
                 ensure!(off_by.abs() <= tolerance, "{} ({path}) missed by {off_by} ns", way.name());
             }
-            ensure!(acted.done.comm == "stepper" && acted.done.ppid == std::process::id(), "{:?}", acted.done);
+            ensure!(
+                acted.done.comm == "stepper" && acted.done.ppid == std::process::id(),
+                "{:?}",
+                acted.done
+            );
         }
     }
     for &what in Nonsense::value_variants() {

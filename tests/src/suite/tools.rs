@@ -109,11 +109,10 @@ fn done_by(jump: &Jump, pid: u32, uid: u32, comm: &str) -> Result<()> {
     ensure!(actor.uid == Some(uid), "user {uid} did it: {actor:?}");
     ensure!(actor.comm.as_deref() == Some(comm), "{comm} did it: {actor:?}");
     ensure!(actor.ppid == Some(std::process::id()), "its parent is this process: {actor:?}");
+    let line = actor.cmdline.as_deref().unwrap_or_default();
+    ensure!(line.contains(comm), "{comm} is in its command line: {actor:?}");
     if let Some(exe) = &actor.exe {
         ensure!(!exe.contains("timejump"), "exe is another program's: {actor:?}");
-    }
-    if let Some(line) = &actor.cmdline {
-        ensure!(line.contains(comm), "cmdline is another program's: {actor:?}");
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let machines = Arc::new(Machines::from_environment());
     let mut trials = Vec::new();
     for kernel in Kernel::ALL {
-        for boot in BOOTS {
+        for boot in BOOTS.iter().filter(|boot| boot.kernels.contains(&kernel)) {
             let name = |scenario: &str| format!("{kernel}::{}::{scenario}", boot.name);
             let wanted: Vec<_> = boot
                 .scenarios

@@ -25,10 +25,12 @@ const INTERRUPTED: u8 = 130;
 
 /// Boots a kernel with our programs in it and runs a command.
 ///
-/// The guest has timejump, timejump-guest and the applets of busybox. The command's output is passed on as it comes,
+/// The guest has timejump, timejump-guest and the applets of busybox (whose shell prefers its own applets: say
+/// /usr/bin/date for that of --userland). The command's output is passed on as it comes,
 /// and its exit status is ours; 124 means that time was up, 125 that the guest itself failed, 126 and 127 that there is
 /// no such program to run, 128 and more that a signal killed it.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
     /// Which kernel: 5.10, 6.1, 6.12, 6.12-generic or 7.
     #[arg(long, value_name = "VERSION")]

@@ -58,7 +58,7 @@ impl Archive {
     }
 
     fn configure(&self) -> Result<()> {
-        for folder in ["empty", "lists/partial", "cache/archives/partial", "debs"] {
+        for folder in ["empty", "lists/partial", "cache/archives/partial"] {
             let folder = self.folder.join(folder);
             fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
@@ -73,7 +73,7 @@ APT::Architecture "{arch}";
 APT::Architectures {{ "{arch}"; }};
 APT::Sandbox::User "root";
 Acquire::Languages "none";
-Acquire::Retries "3";
+Acquire::Retries "2";
 Dir::Cache "{at}/cache";
 Dir::Etc::SourceList "{at}/sources.list";
 Dir::Etc::SourceParts "{at}/empty";
@@ -97,58 +97,53 @@ Dir::State::status "{at}/status";
     fn update(&self, sources: &str) -> Result<()> {
         fs::write(self.folder.join("sources.list"), sources)?;
         // Without the option a failed download is a mere warning.
-        process::quiet(self.command("apt-get").args(["-q", "--error-on=any", "update"]))
-            .with_context(|| format!("cannot fetch the package index of Debian {}", self.release.name()))
+        self.get(&["update", "--error-on=any"], &self.folder)
     }
 
-    /// One field of the newest version of a package, if there is such a package, and nothing if it has no such field.
-    pub fn field(&self, package: &str, field: &str) -> Result<Option<String>> {
-        let mut command = self.command("apt-cache");
-        command.args(["show", "--no-all-versions", package]);
-        let output = command.output().context("cannot start apt-cache")?;
+    /// Runs apt-get. Of what it says, its errors alone are worth telling.
+    fn get(&self, words: &[&str], folder: &Path) -> Result<()> {
+        let output = self.command("apt-get").arg("-q").args(words).current_dir(folder).output();
+        let output = output.context("cannot start apt-get")?;
         if !output.status.success() {
-            return Ok(None);
+            let said = String::from_utf8_lossy(&output.stderr);
+            let errors: Vec<_> = said.lines().filter(|line| line.starts_with("E: ")).collect();
+            bail!("apt-get {} failed: {}", words[0], errors.join("; "));
         }
-        let stanza = String::from_utf8_lossy(&output.stdout);
-        let prefix = format!("{field}: ");
-        Ok(Some(stanza.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_default().to_owned()))
+        Ok(())
     }
 
     /// The packages and what they depend on, as far as `follow` says: real names, first alternatives.
     pub fn closure(&self, roots: &[&str], follow: impl Fn(&str) -> bool) -> Result<Vec<String>> {
         let mut seen = BTreeSet::new();
-        let mut todo: Vec<String> = roots.iter().map(ToString::to_string).collect();
-        while let Some(package) = todo.pop() {
-            if seen.contains(&package) {
-                continue;
-            }
-            let depends = self
-                .field(&package, "Depends")?
-                .with_context(|| format!("Debian {} has no package {package}", self.release.name()))?;
-            todo.extend(names(&depends).filter(|name| follow(name)).map(str::to_owned));
-            seen.insert(package);
+        let mut fresh: BTreeSet<String> = roots.iter().map(ToString::to_string).collect();
+        while !fresh.is_empty() {
+            // A level at a time: each start of apt reads the whole index.
+            let stanzas =
+                process::stdout(self.command("apt-cache").args(["show", "--no-all-versions"]).args(&fresh))
+                    .with_context(|| format!("Debian {} lacks packages", self.release.name()))?;
+            seen.append(&mut fresh);
+            let depends = stanzas.lines().filter_map(|line| line.strip_prefix("Depends: ")).flat_map(names);
+            fresh.extend(depends.filter(|name| follow(name) && !seen.contains(*name)).map(str::to_owned));
         }
         Ok(seen.into_iter().collect())
     }
 
     /// Fetches packages and unpacks them over each other into a folder, which is emptied before.
     pub fn unpack(&self, packages: &[String], into: &Path) -> Result<()> {
-        if into.exists() {
-            fs::remove_dir_all(into)?;
-        }
-        fs::create_dir_all(into)?;
         let debs = self.folder.join("debs");
-        for package in packages {
-            // What an interrupted run left behind is not trusted.
-            fs::remove_dir_all(&debs)?;
-            fs::create_dir(&debs)?;
-            process::quiet(self.command("apt-get").args(["-q", "download", package]).current_dir(&debs))
-                .with_context(|| format!("cannot fetch {package} of Debian {}", self.release.name()))?;
-            let deb = fs::read_dir(&debs)?.next().with_context(|| format!("apt fetched no {package}"))??;
-            process::quiet(Command::new("dpkg-deb").arg("--extract").arg(deb.path()).arg(into))?;
-            fs::remove_file(deb.path())?;
+        // What an interrupted or failed run left behind is not trusted.
+        for folder in [into, &debs] {
+            if folder.exists() {
+                fs::remove_dir_all(folder)?;
+            }
+            fs::create_dir_all(folder)?;
         }
-        Ok(())
+        let words: Vec<_> = std::iter::once("download").chain(packages.iter().map(String::as_str)).collect();
+        self.get(&words, &debs)?;
+        for deb in fs::read_dir(&debs)? {
+            process::quiet(Command::new("dpkg-deb").arg("--extract").arg(deb?.path()).arg(into))?;
+        }
+        fs::remove_dir_all(&debs).context("cannot clean up")
     }
 }
 

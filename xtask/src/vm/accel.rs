@@ -5,7 +5,7 @@ use std::{fs, fs::OpenOptions, path::PathBuf, time::Duration};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use super::guest::{Guest, Outcome};
+use super::{guest::Guest, life::Outcome};
 use crate::{keep, layout::Layout};
 
 /// How long a kernel that works at all may take under KVM.

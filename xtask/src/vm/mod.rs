@@ -16,11 +16,13 @@ mod contents;
 mod cpio;
 mod emulator;
 mod guest;
+mod life;
 mod modules;
 mod status;
 mod tree;
 
 pub use accel::Wish;
 pub use contents::PROGRAMS;
-pub use guest::{Guest, Outcome};
+pub use guest::Guest;
+pub use life::Outcome;
 pub use tree::Tree;

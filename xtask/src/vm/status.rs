@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 
-use super::guest::Outcome;
+use super::life::Outcome;
 
 /// What was said so far.
 #[derive(Debug, Default)]

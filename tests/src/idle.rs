@@ -1,0 +1,45 @@
+//! Whether a process wakes up while nothing happens.
+
+use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::sys::clock::Deadline;
+
+/// What follows a start is over once nothing has run for so long.
+const REST: Duration = Duration::from_millis(500);
+const LONGEST_UNREST: Duration = Duration::from_secs(20);
+
+/// Lets a process come to rest, and then counts how often its threads run during `time`.
+pub fn wake_ups(pid: u32, time: Duration) -> Result<u64> {
+    let deadline = Deadline::after(LONGEST_UNREST);
+    let mut last = context_switches(pid)?;
+    loop {
+        sleep(REST);
+        let now = context_switches(pid)?;
+        if now == last {
+            break;
+        }
+        ensure!(!deadline.passed(), "process {pid} did not come to rest in {LONGEST_UNREST:?}");
+        last = now;
+    }
+    sleep(time);
+    Ok(context_switches(pid)? - last)
+}
+
+/// Voluntary and other context switches of all threads so far.
+fn context_switches(pid: u32) -> Result<u64> {
+    let tasks = format!("/proc/{pid}/task");
+    let mut sum = 0;
+    for task in fs::read_dir(&tasks).context(tasks)? {
+        // A thread may end between the two looks.
+        let Ok(text) = fs::read_to_string(task?.path().join("status")) else { continue };
+        for line in text.lines().filter(|line| line.contains("voluntary_ctxt_switches:")) {
+            let count = line.split_ascii_whitespace().last().context("a line has words")?;
+            sum += count.parse::<u64>()?;
+        }
+    }
+    Ok(sum)
+}
