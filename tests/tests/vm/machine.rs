@@ -111,15 +111,18 @@ impl Machine {
             Ok(log) => log,
             Err(error) => return broken(format!("target/vm/logs: {error}")),
         };
+        // Two runs of the tests at once in one checkout must not write to one file.
+        let running = log.with_extension(format!("running-{}.log", std::process::id()));
         let mut boots = 1;
         let (ended, text) = loop {
-            let ended = match self.boot_into(machines, &log) {
+            let ended = match self.boot_into(machines, &running) {
                 Ok(ended) => ended,
                 Err(error) => return broken(format!("cannot boot: {error}")),
             };
-            let text = fs::read(&log).unwrap_or_default();
+            let text = fs::read(&running).unwrap_or_default();
             let text = String::from_utf8_lossy(&text).into_owned();
             if boots == BOOTS_AT_MOST || !text.contains(NEVER_BOOTED) {
+                let _ = fs::rename(&running, &log);
                 break (ended, text);
             }
             let kept = log.with_extension(format!("broken-boot-{boots}.log"));
@@ -129,7 +132,7 @@ impl Machine {
                 self.boot.name,
                 kept.display()
             );
-            let _ = fs::rename(&log, &kept);
+            let _ = fs::rename(&running, &kept);
             boots += 1;
         };
         let verdicts = text
