@@ -72,7 +72,7 @@ fn parse_ring_bytes(text: &str) -> Result<u32, String> {
     Ok(bytes)
 }
 
-/// Runs the command line; the exit status is one of [`exit`].
+/// Runs the command line; the exit status is one of sysexits.h.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -1,4 +1,4 @@
-//! The loop that joins the stages: waits on every source, hands what comes to the [`engine::Engine`].
+//! The loop that joins the stages: waits on every source, hands what comes to the engine.
 //!
 //! One thread, no polling: with nothing to tell it sleeps in `epoll_wait` without a timer.
 
