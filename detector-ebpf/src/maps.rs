@@ -1,4 +1,4 @@
-//! The maps, all of them. User space may resize the rings.
+//! The maps that several files use or user space reads. User space may resize the rings.
 
 use aya_ebpf::{
     macros::map,
@@ -8,8 +8,6 @@ use detector_common::{
     cell::{Cell, Counters},
     refusal::Key,
 };
-
-use crate::request::InFlight;
 
 /// Steps and calls, in the order in which they happened.
 #[map]
@@ -26,11 +24,6 @@ pub static CELL: Array<Cell> = Array::with_max_entries(1, 0);
 /// Counters outside the timekeeper's lock. One entry.
 #[map]
 pub static COUNTERS: Array<Counters> = Array::with_max_entries(1, 0);
-
-/// What tasks are asking for right now, by `pid_tgid`: from a function's entry to its exit. LRU, because an exit
-/// that the kernel skipped (a program is not re-entered on its CPU) would leave its entry for good.
-#[map]
-pub static IN_FLIGHT: LruHashMap<u64, InFlight> = LruHashMap::with_max_entries(1024, 0);
 
 /// Refused attempts by key. LRU: the total is in `COUNTERS`.
 #[map]

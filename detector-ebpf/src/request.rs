@@ -1,13 +1,13 @@
 //! What a task is asking for, kept from the entry of the kernel function to its exit.
 
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::map, maps::LruHashMap};
 use detector_common::{
     cause,
     step::Request,
     task::{CMDLINE_LEN, Cmdline},
 };
 
-use crate::{maps::IN_FLIGHT, task};
+use crate::task;
 
 /// A request on its way through the kernel.
 #[repr(C)]
@@ -17,6 +17,11 @@ pub struct InFlight {
     /// 1 where `do_sys_settimeofday64` opened it and will close it; its inner functions leave it alone.
     pub outer: u64,
 }
+
+/// What tasks are asking for right now, by `pid_tgid`: from a function's entry to its exit. LRU, because an exit
+/// that the kernel skipped (a program is not re-entered on its CPU) would leave its entry for good.
+#[map]
+static IN_FLIGHT: LruHashMap<u64, InFlight> = LruHashMap::with_max_entries(1024, 0);
 
 /// A request of nothing: what a step carries that no cause program announced.
 pub const NONE: Request = Request {

@@ -4,7 +4,7 @@ use std::{io, io::Write, path::Path, thread, time::Duration};
 
 use detector_common::{
     call::{Call, syscall},
-    cell::{Cell, LIVE},
+    cell::LIVE,
     refusal::Refusal,
     step::Step,
 };
@@ -20,56 +20,43 @@ use crate::{
         CapturedBy, Hooks, KernelFacts, Ladder, LadderOptions, Origin, Record, Rings, Rung, RungReport,
         StepPath, Symbols, Verdict, Who, before_first_update, classify, wall_offsets,
     },
-    clock::{BootNs, OffsetNs, Reading, SystemClocks, Witness},
+    clock::{BootNs, OffsetNs, SystemClocks, Witness},
     deliver::{Alarm, Message, Output, Refused, Summary},
     ledger::{Entry, Finding, Ledger},
 };
 
-/// A record that is being written when its step is seen is complete by then.
-const RETRY: Duration = Duration::from_millis(10);
+/// How often the first update is looked for.
+const FIRST_UPDATE_POLL: Duration = Duration::from_millis(10);
 /// How long a call's record may come after the timer's word.
-const CALL_SETTLE: Duration = Duration::from_millis(20);
+pub(super) const CALL_SETTLE: Duration = Duration::from_millis(20);
 /// How long after the timer's word a hook that works has told of the step.
 const HOOK_SETTLE: Duration = Duration::from_millis(100);
-/// Waits of [`RETRY`] after which a record that the kernel side counted is taken for lost.
-const MAX_WAITS: u32 = 100;
 /// Calls kept until the clock is read.
 const MAX_PENDING_CALLS: usize = 1024;
 
-/// What to do after a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// All is well.
-    Nothing,
-    /// Not settled yet.
-    CheckAgain(Duration),
-    /// Other programs are attached: there are new rings.
-    HooksChanged,
-}
-
 /// The stages after the rings.
 pub(super) struct Engine<W> {
-    options: LadderOptions,
-    rung: Rung,
-    hooks: Option<Hooks>,
-    reports: Vec<RungReport>,
-    witness: Witness<SystemClocks>,
-    ledger: Ledger,
+    pub(super) options: LadderOptions,
+    pub(super) rung: Rung,
+    pub(super) hooks: Option<Hooks>,
+    pub(super) reports: Vec<RungReport>,
+    pub(super) witness: Witness<SystemClocks>,
+    pub(super) ledger: Ledger,
     /// Steps that were known to be missed when the present programs were loaded.
-    missed_before: u64,
-    dropped_before: u64,
-    refused_before: u64,
+    pub(super) missed_before: u64,
+    pub(super) dropped_before: u64,
+    pub(super) refused_before: u64,
     /// Calls whose steps are not measured yet (rungs C, D).
-    calls: Vec<Call>,
-    tai: i32,
-    symbols: Option<Symbols>,
-    resolver: Resolver,
-    silent: Vec<Rung>,
-    /// How often in a row a check found records still on their way.
-    waits_for_records: u32,
+    pub(super) calls: Vec<Call>,
+    pub(super) tai: i32,
+    pub(super) symbols: Option<Symbols>,
+    pub(super) resolver: Resolver,
+    pub(super) silent: Vec<Rung>,
+    /// The last record when a check found more on their way, and how often in a row it has.
+    pub(super) waiting: (u64, u32),
     /// What a witness said at the last check, if it disagreed.
-    suspected: Option<OffsetNs>,
-    output: Output<W>,
+    pub(super) suspected: Option<OffsetNs>,
+    pub(super) output: Output<W>,
 }
 
 impl<W: Write> Engine<W> {
@@ -104,7 +91,7 @@ impl<W: Write> Engine<W> {
             symbols,
             resolver: Resolver::new(cgroups),
             silent: Vec::new(),
-            waits_for_records: 0,
+            waiting: (0, 0),
             suspected: None,
             output,
         };
@@ -232,7 +219,7 @@ impl<W: Write> Engine<W> {
         self.output.tell(&Message::Refused(Refused { at, path, errno, count: refusal.count, actor }))
     }
 
-    fn tell(&mut self, findings: Vec<Finding>) -> io::Result<()> {
+    pub(super) fn tell(&mut self, findings: Vec<Finding>) -> io::Result<()> {
         for finding in findings {
             self.output.tell(&match finding {
                 Finding::Missed(n) => Message::Lagged(n),
@@ -242,135 +229,8 @@ impl<W: Write> Engine<W> {
         Ok(())
     }
 
-    /// Compares the account with the kernel's own and with the clocks. The rings have just been drained.
-    pub(super) fn check(&mut self) -> io::Result<Next> {
-        match self.hooks.as_ref().filter(|hooks| hooks.rung.measures_in_kernel()).map(Hooks::cell) {
-            None => self.measure().map(|()| Next::Nothing),
-            // The kernel keeps writing: there will be a quieter moment.
-            Some(None) => Ok(Next::CheckAgain(RETRY)),
-            Some(Some(cell)) => self.check_hooks(&cell),
-        }
-    }
-
-    fn check_hooks(&mut self, cell: &Cell) -> io::Result<Next> {
-        let reading = self.witness.read();
-        let pending = cell.sequence.saturating_sub(self.ledger.kernel_sequence());
-        if pending > 0 {
-            let accounted = self.ledger.balance().missed - self.missed_before;
-            let all_dropped = cell.drops.saturating_sub(accounted) == pending;
-            if !all_dropped && self.waits_for_records < MAX_WAITS {
-                // Some of them are still on their way.
-                self.waits_for_records += 1;
-                return Ok(Next::CheckAgain(RETRY));
-            }
-            self.waits_for_records = 0;
-            let findings = self.ledger.catch_up(cell.sequence, cell_offset(cell), reading.at);
-            self.tell(findings)?;
-            return Ok(Next::CheckAgain(Duration::ZERO));
-        }
-        if self.ledger.kernel_sequence() == cell.sequence && cell.flags & LIVE != 0 && self.ledger.error() > 0
-        {
-            // The start was read with an error; the kernel's own offset has none.
-            let findings = self.ledger.catch_up(cell.sequence, cell_offset(cell), reading.at);
-            self.tell(findings)?;
-        }
-        let off_by = reading.offset.since(self.ledger.offset()).magnitude();
-        if off_by <= reading.error.saturating_add(self.ledger.error()) {
-            self.suspected = None;
-            return Ok(Next::Nothing);
-        }
-        // Stepped between the reading and now: the record is on its way.
-        let still = self.hooks.as_ref().and_then(Hooks::cell);
-        if still.is_none_or(|still| still.sequence != cell.sequence) {
-            self.suspected = None;
-            return Ok(Next::CheckAgain(RETRY));
-        }
-        if self.suspected.replace(reading.offset) != Some(reading.offset) {
-            return Ok(Next::CheckAgain(CALL_SETTLE));
-        }
-        self.suspected = None;
-        self.hook_is_silent(reading)
-    }
-
-    /// A witness twice saw an offset of which the hook has told nothing.
-    fn hook_is_silent(&mut self, reading: Reading) -> io::Result<Next> {
-        let silent = self.rung;
-        let message = format!(
-            "rung {silent} did not tell of a jump that the clocks show; it is given up and the next one tried. \
-             Actors of jumps until then are unknown, sizes are right"
-        );
-        self.output.tell(&Message::Alarm(Alarm { kind: "hook_silent", message }))?;
-        if let Some(jump) = self.ledger.residual(reading.offset, reading.error, reading.at) {
-            self.output.tell(&Message::Jump(jump))?;
-        }
-        self.silent.push(silent);
-        self.climb_again()?;
-        self.tell_status()?;
-        Ok(Next::HooksChanged)
-    }
-
-    fn climb_again(&mut self) -> io::Result<()> {
-        if let Some(hooks) = self.hooks.take() {
-            let counters = hooks.counters();
-            self.refused_before += counters.refused;
-            self.dropped_before += hooks.cell().unwrap_or_default().drops + counters.calls_dropped;
-            // Detaching waits for the kernel's grace periods.
-            thread::spawn(move || drop(hooks));
-        }
-        self.missed_before = self.ledger.balance().missed;
-        // A rung chosen by hand that went silent leaves the one that always works.
-        let options = LadderOptions { only: None, ..self.options };
-        match climb(&options, &self.silent, &self.witness, self.symbols.as_ref()) {
-            Ok(ladder) => {
-                self.rung = ladder.rung;
-                self.hooks = ladder.hooks;
-                self.reports = ladder.reports;
-            }
-            Err(report) => {
-                self.rung = Rung::Timerfd;
-                self.reports.retain(|old| old.rung != report.rung);
-                self.reports.push(report);
-            }
-        }
-        self.ledger.restart_chain(0);
-        if let Some(seed) = self.hooks.as_ref().and_then(|hooks| hooks.seed) {
-            let findings = self.ledger.catch_up(0, seed, self.witness.now());
-            self.tell(findings)?;
-        }
-        self.wait_for_first_update();
-        Ok(())
-    }
-
-    /// Reads the clock where no hook measures (rungs C, D, E): the difference to the account is the jump.
-    fn measure(&mut self) -> io::Result<()> {
-        let reading = self.witness.read();
-        let (old, old_tai) = (self.ledger.offset(), self.tai);
-        let calls = std::mem::take(&mut self.calls);
-        self.tai = reading.tai;
-        let off_by = reading.offset.since(old);
-        if off_by.magnitude() <= reading.error.saturating_add(self.ledger.error()) {
-            return Ok(());
-        }
-        let leap = off_by.0.saturating_add(i64::from(reading.tai - old_tai).saturating_mul(1_000_000_000));
-        let (path, captured_by, actor) = match calls.last() {
-            Some(call) => {
-                let actor = self.resolver.process(&call.task, &call.cmdline, BootNs(call.boot_ns));
-                (call_path(call.syscall), self.rung.into(), actor)
-            }
-            None if reading.tai != old_tai && leap.unsigned_abs() <= reading.error + self.ledger.error() => {
-                let kernel = Actor { kind: ActorKind::Kernel, ..Actor::default() };
-                (StepPath::LeapSecond, CapturedBy::Timerfd, kernel)
-            }
-            None => (StepPath::Unattributed, CapturedBy::Timerfd, Actor::unknown()),
-        };
-        let at = calls.last().map_or(reading.at, |call| BootNs(call.boot_ns));
-        let entry = Entry { at, old, new: reading.offset, path, captured_by, actor };
-        let jump = self.ledger.enter(entry, reading.error);
-        self.output.tell(&Message::Jump(jump))
-    }
-
     /// Without a seed the kernel side takes the offsets of its first update for the beginning; a tick is not far.
-    fn wait_for_first_update(&self) {
+    pub(super) fn wait_for_first_update(&self) {
         let Some(hooks) = self.hooks.as_ref().filter(|hooks| hooks.rung.measures_in_kernel()) else { return };
         if hooks.seed.is_some() {
             return;
@@ -379,12 +239,12 @@ impl<W: Write> Engine<W> {
             if hooks.cell().is_some_and(|cell| cell.flags & LIVE != 0) {
                 return;
             }
-            thread::sleep(RETRY);
+            thread::sleep(FIRST_UPDATE_POLL);
         }
     }
 }
 
-fn climb(
+pub(super) fn climb(
     options: &LadderOptions,
     silent: &[Rung],
     witness: &Witness<SystemClocks>,
@@ -394,11 +254,7 @@ fn climb(
     Ladder::climb(options, silent, KernelFacts { timer_list: &timer_list, symbols })
 }
 
-fn cell_offset(cell: &Cell) -> OffsetNs {
-    OffsetNs(cell.offsets.real.saturating_sub(cell.offsets.boot))
-}
-
-fn call_path(call: u32) -> StepPath {
+pub(super) fn call_path(call: u32) -> StepPath {
     match call {
         syscall::CLOCK_SETTIME => StepPath::ClockSettime,
         syscall::SETTIMEOFDAY => StepPath::Settimeofday,

@@ -2,6 +2,7 @@
 //!
 //! One thread, no polling: with nothing to tell it sleeps in `epoll_wait` without a timer.
 
+mod check;
 mod engine;
 mod host;
 mod names;
@@ -19,8 +20,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use self::engine::{Engine, Next};
 pub use self::host::{boot_id, read_symbols, status};
+use self::{check::Next, engine::Engine};
 use crate::{
     capture::{ClockWasSet, LadderOptions, Rings, RungReport},
     deliver::Output,

@@ -1,0 +1,168 @@
+//! Keeps the account balanced: compares it with what the kernel side counted and with the clocks.
+
+use std::{io, io::Write, thread, time::Duration};
+
+use detector_common::cell::{Cell, LIVE};
+
+use super::engine::{CALL_SETTLE, Engine, call_path, climb};
+use crate::{
+    actor::{Actor, ActorKind},
+    capture::{CapturedBy, Hooks, LadderOptions, Rung, StepPath},
+    clock::{BootNs, OffsetNs, Reading},
+    deliver::{Alarm, Message},
+    ledger::Entry,
+};
+
+/// A record that is being written when its step is seen is complete by then.
+const RETRY: Duration = Duration::from_millis(10);
+/// Waits of [`RETRY`] after which a record that the kernel side counted is taken for lost.
+const MAX_WAITS: u32 = 100;
+
+/// What to do after a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// All is well.
+    Nothing,
+    /// Not settled yet.
+    CheckAgain(Duration),
+    /// Other programs are attached: there are new rings.
+    HooksChanged,
+}
+
+impl<W: Write> Engine<W> {
+    /// Compares the account with the kernel's own and with the clocks. The rings have just been drained.
+    pub(super) fn check(&mut self) -> io::Result<Next> {
+        match self.hooks.as_ref().filter(|hooks| hooks.rung.measures_in_kernel()).map(Hooks::cell) {
+            None => self.measure().map(|()| Next::Nothing),
+            // The kernel keeps writing: there will be a quieter moment.
+            Some(None) => Ok(Next::CheckAgain(RETRY)),
+            Some(Some(cell)) => self.check_hooks(&cell),
+        }
+    }
+
+    fn check_hooks(&mut self, cell: &Cell) -> io::Result<Next> {
+        let reading = self.witness.read();
+        let pending = cell.sequence.saturating_sub(self.ledger.kernel_sequence());
+        if pending > 0 {
+            let accounted = self.ledger.balance().missed - self.missed_before;
+            let all_dropped = cell.drops.saturating_sub(accounted) == pending;
+            if !all_dropped && self.may_still_come() {
+                return Ok(Next::CheckAgain(RETRY));
+            }
+            let findings = self.ledger.catch_up(cell.sequence, cell_offset(cell), reading.at);
+            self.tell(findings)?;
+            return Ok(Next::CheckAgain(Duration::ZERO));
+        }
+        if self.ledger.kernel_sequence() == cell.sequence && cell.flags & LIVE != 0 && self.ledger.error() > 0
+        {
+            // The start was read with an error; the kernel's own offset has none.
+            let findings = self.ledger.catch_up(cell.sequence, cell_offset(cell), reading.at);
+            self.tell(findings)?;
+        }
+        let off_by = reading.offset.since(self.ledger.offset()).magnitude();
+        if off_by <= reading.error.saturating_add(self.ledger.error()) {
+            self.suspected = None;
+            return Ok(Next::Nothing);
+        }
+        // Stepped between the reading and now: the record is on its way.
+        let still = self.hooks.as_ref().and_then(Hooks::cell);
+        if still.is_none_or(|still| still.sequence != cell.sequence) {
+            self.suspected = None;
+            return Ok(Next::CheckAgain(RETRY));
+        }
+        if self.suspected.replace(reading.offset) != Some(reading.offset) {
+            return Ok(Next::CheckAgain(CALL_SETTLE));
+        }
+        self.suspected = None;
+        self.hook_is_silent(reading)
+    }
+
+    /// Whether records that the kernel side counted may be on their way: for as long as any come, and a while longer.
+    fn may_still_come(&mut self) -> bool {
+        let last = self.ledger.kernel_sequence();
+        let waits = if self.waiting.0 == last { self.waiting.1 + 1 } else { 1 };
+        self.waiting = (last, waits);
+        waits < MAX_WAITS
+    }
+
+    /// A witness twice saw an offset of which the hook has told nothing.
+    fn hook_is_silent(&mut self, reading: Reading) -> io::Result<Next> {
+        let silent = self.rung;
+        let message = format!(
+            "rung {silent} did not tell of a jump that the clocks show; it is given up and the next one tried. \
+             Actors of jumps until then are unknown, sizes are right"
+        );
+        self.output.tell(&Message::Alarm(Alarm { kind: "hook_silent", message }))?;
+        if let Some(jump) = self.ledger.residual(reading.offset, reading.error, reading.at) {
+            self.output.tell(&Message::Jump(jump))?;
+        }
+        self.silent.push(silent);
+        self.climb_again()?;
+        self.tell_status()?;
+        Ok(Next::HooksChanged)
+    }
+
+    fn climb_again(&mut self) -> io::Result<()> {
+        if let Some(hooks) = self.hooks.take() {
+            let counters = hooks.counters();
+            self.refused_before += counters.refused;
+            self.dropped_before += hooks.cell().unwrap_or_default().drops + counters.calls_dropped;
+            // Detaching waits for the kernel's grace periods.
+            thread::spawn(move || drop(hooks));
+        }
+        self.missed_before = self.ledger.balance().missed;
+        // A rung chosen by hand that went silent leaves the one that always works.
+        let options = LadderOptions { only: None, ..self.options };
+        match climb(&options, &self.silent, &self.witness, self.symbols.as_ref()) {
+            Ok(ladder) => {
+                self.rung = ladder.rung;
+                self.hooks = ladder.hooks;
+                self.reports = ladder.reports;
+            }
+            Err(report) => {
+                self.rung = Rung::Timerfd;
+                self.reports.retain(|old| old.rung != report.rung);
+                self.reports.push(report);
+            }
+        }
+        self.ledger.restart_chain(0);
+        if let Some(seed) = self.hooks.as_ref().and_then(|hooks| hooks.seed) {
+            let findings = self.ledger.catch_up(0, seed, self.witness.now());
+            self.tell(findings)?;
+        }
+        self.wait_for_first_update();
+        Ok(())
+    }
+
+    /// Reads the clock where no hook measures (rungs C, D, E): the difference to the account is the jump.
+    fn measure(&mut self) -> io::Result<()> {
+        let reading = self.witness.read();
+        let (old, old_tai) = (self.ledger.offset(), self.tai);
+        let calls = std::mem::take(&mut self.calls);
+        self.tai = reading.tai;
+        let off_by = reading.offset.since(old);
+        if off_by.magnitude() <= reading.error.saturating_add(self.ledger.error()) {
+            return Ok(());
+        }
+        let leap = off_by.0.saturating_add(i64::from(reading.tai - old_tai).saturating_mul(1_000_000_000));
+        let (path, captured_by, actor) = match calls.last() {
+            Some(call) => {
+                let actor = self.resolver.process(&call.task, &call.cmdline, BootNs(call.boot_ns));
+                (call_path(call.syscall), self.rung.into(), actor)
+            }
+            None if reading.tai != old_tai && leap.unsigned_abs() <= reading.error + self.ledger.error() => {
+                let kernel = Actor { kind: ActorKind::Kernel, ..Actor::default() };
+                (StepPath::LeapSecond, CapturedBy::Timerfd, kernel)
+            }
+            None => (StepPath::Unattributed, CapturedBy::Timerfd, Actor::unknown()),
+        };
+        let at = calls.last().map_or(reading.at, |call| BootNs(call.boot_ns));
+        let entry = Entry { at, old, new: reading.offset, path, captured_by, actor };
+        let jump = self.ledger.enter(entry, reading.error);
+        self.output.tell(&Message::Jump(jump))
+    }
+}
+
+fn cell_offset(cell: &Cell) -> OffsetNs {
+    OffsetNs(cell.offsets.real.saturating_sub(cell.offsets.boot))
+}
