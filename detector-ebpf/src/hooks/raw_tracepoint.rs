@@ -38,14 +38,18 @@ const USER32_CS: u64 = 0x23;
 #[btf_tracepoint(function = "sys_exit")]
 pub fn syscall_exit_btf(ctx: BtfTracePointContext) -> i32 {
     let regs: *const u8 = ctx.arg(0);
-    let number: u64 = unsafe { member_at(regs, regs::ORIG_AX) };
+    let number: u32 = unsafe { member_at(regs, regs::ORIG_AX) };
     if !syscall_exit::may_set_clock(number) {
         return 0;
     }
     let compat = is_compat(unsafe { member_at(regs, regs::CS) });
     let (width, first, second) = unsafe {
         if compat {
-            (Width::Compat, member_at(regs, regs::BX), member_at(regs, regs::CX))
+            (
+                Width::Compat,
+                u64::from(member_at::<u32>(regs, regs::BX)),
+                u64::from(member_at::<u32>(regs, regs::CX)),
+            )
         } else {
             (Width::Native, member_at(regs, regs::DI), member_at(regs, regs::SI))
         }
@@ -61,13 +65,13 @@ pub fn syscall_exit_raw(ctx: RawTracePointContext) -> i32 {
     let read = |offset: u32| -> u64 {
         unsafe { bpf_probe_read_kernel(regs.add(offset as usize).cast::<u64>()) }.unwrap_or(0)
     };
-    let number = read(regs::ORIG_AX);
+    let number = read(regs::ORIG_AX) as u32;
     if !syscall_exit::may_set_clock(number) {
         return 0;
     }
     let compat = is_compat(read(regs::CS));
     let (width, first, second) = if compat {
-        (Width::Compat, read(regs::BX), read(regs::CX))
+        (Width::Compat, u64::from(read(regs::BX) as u32), u64::from(read(regs::CX) as u32))
     } else {
         (Width::Native, read(regs::DI), read(regs::SI))
     };
@@ -87,7 +91,7 @@ fn is_compat(cs: u64) -> bool {
 }
 
 #[inline(always)]
-fn returned(width: Width, number: u64, first: u64, second: u64, ret: i64) {
+fn returned(width: Width, number: u32, first: u64, second: u64, ret: i64) {
     if let Some(call) = syscall_exit::clock_call(width, number, first, second) {
         syscall_exit::returned(call, matches!(width, Width::Compat), ret);
     }

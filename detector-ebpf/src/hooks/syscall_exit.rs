@@ -13,7 +13,7 @@ use crate::{
     refuse, task,
 };
 
-const CLOCK_REALTIME: u64 = 0;
+const CLOCK_REALTIME: u32 = 0;
 
 /// Which table a system call's number is from.
 #[derive(Clone, Copy)]
@@ -24,18 +24,18 @@ pub enum Width {
     Compat,
 }
 
-/// Whether `number`, in either table, can be a call that sets the clock: the first test on every system call.
+/// Whether `number` (32 bits of its register, as the kernel takes it), in either table, can be a call that sets the clock: the first test on every system call.
 #[inline(always)]
-pub fn may_set_clock(number: u64) -> bool {
+pub fn may_set_clock(number: u32) -> bool {
     matches!(number, 159 | 164 | 227 | 305 | 25 | 79 | 124 | 264 | 343 | 404 | 405)
 }
 
 /// What `number` with its first two arguments would do to the wall clock; one of `call::syscall`, or nothing.
 #[inline(always)]
-pub fn clock_call(width: Width, number: u64, first: u64, second: u64) -> Option<u32> {
+pub fn clock_call(width: Width, number: u32, first: u64, second: u64) -> Option<u32> {
     let setoffset = |txc: u64| may_set_offset(txc).then_some(syscall::ADJTIMEX);
     match (width, number) {
-        (Width::Native, 227) | (Width::Compat, 264 | 404) if first == CLOCK_REALTIME => {
+        (Width::Native, 227) | (Width::Compat, 264 | 404) if first as u32 == CLOCK_REALTIME => {
             Some(syscall::CLOCK_SETTIME)
         }
         (Width::Native, 164) | (Width::Compat, 79) => {
@@ -43,7 +43,9 @@ pub fn clock_call(width: Width, number: u64, first: u64, second: u64) -> Option<
         }
         (Width::Compat, 25) => Some(syscall::SETTIMEOFDAY),
         (Width::Native, 159) | (Width::Compat, 124) => setoffset(first),
-        (Width::Native, 305) | (Width::Compat, 343 | 405) if first == CLOCK_REALTIME => setoffset(second),
+        (Width::Native, 305) | (Width::Compat, 343 | 405) if first as u32 == CLOCK_REALTIME => {
+            setoffset(second)
+        }
         _ => None,
     }
 }

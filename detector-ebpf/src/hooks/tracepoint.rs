@@ -32,7 +32,7 @@ pub fn syscall_enter_adjtimex(ctx: TracePointContext) -> u32 {
 
 #[inline(always)]
 fn note(number: u32, first: u64, second: u64) {
-    if let Some(call) = syscall_exit::clock_call(Width::Native, u64::from(number), first, second) {
+    if let Some(call) = syscall_exit::clock_call(Width::Native, number, first, second) {
         // Full: the step is still measured, only without its actor.
         let _ = IN_SYSCALL.insert(bpf_get_current_pid_tgid(), call, 0);
     }

@@ -16,7 +16,8 @@ const MAX_KNOWN: usize = 4096;
 #[derive(Debug)]
 pub struct CgroupTree {
     root: PathBuf,
-    known: HashMap<u64, String>,
+    /// What was found, or that it was not: ids are not used twice.
+    known: HashMap<u64, Option<String>>,
 }
 
 impl CgroupTree {
@@ -30,14 +31,14 @@ impl CgroupTree {
     /// The path of cgroup `id` from the root, or nothing if it is not (or no longer) there.
     pub fn path(&mut self, id: u64) -> Option<String> {
         if let Some(path) = self.known.get(&id) {
-            return Some(path.clone());
+            return path.clone();
         }
-        let path = self.walk(id)?;
+        let path = self.walk(id);
         if self.known.len() >= MAX_KNOWN {
             self.known.clear();
         }
         self.known.insert(id, path.clone());
-        Some(path)
+        path
     }
 
     fn walk(&self, id: u64) -> Option<String> {

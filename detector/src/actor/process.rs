@@ -20,12 +20,10 @@ pub struct ProcessFacts {
     pub parent_comm: Option<String>,
     /// Path of the cgroup: the default hierarchy's, or on v1 the one of the first controller that knows more than `/`.
     pub cgroup: Option<String>,
-    /// Whether it is a kernel thread.
-    pub kernel_thread: bool,
 }
 
-/// `PF_KTHREAD`, include/linux/sched.h.
-const PF_KTHREAD: u32 = 0x0020_0000;
+/// Characters kept of a command line: a process may make its own megabytes long.
+const CMDLINE_CHARS: usize = 512;
 
 /// Reads process `pid`, which did something at `at`; nothing if it is gone, or if the id belongs to a process that
 /// began later.
@@ -38,12 +36,18 @@ pub fn read_process(pid: u32, at: BootNs) -> Option<ProcessFacts> {
     let cmdline = process.cmdline().ok().filter(|arguments| !arguments.is_empty());
     Some(ProcessFacts {
         exe: process.exe().ok().map(|path| path.to_string_lossy().into_owned()),
-        cmdline: cmdline.map(|arguments| arguments.join(" ").trim_end().to_owned()),
+        cmdline: cmdline.map(|arguments| shortened(arguments.join(" ").trim_end())),
         ppid: u32::try_from(stat.ppid).ok(),
         parent_comm: parent_comm(&stat, at),
         cgroup: cgroup(&process).ok().flatten(),
-        kernel_thread: stat.flags & PF_KTHREAD != 0,
     })
+}
+
+fn shortened(cmdline: &str) -> String {
+    match cmdline.char_indices().nth(CMDLINE_CHARS) {
+        Some((end, _)) => format!("{}…", &cmdline[..end]),
+        None => cmdline.to_owned(),
+    }
 }
 
 fn parent_comm(stat: &Stat, at: BootNs) -> Option<String> {
@@ -87,12 +91,17 @@ mod tests {
         assert!(facts.exe.unwrap().contains("timejump"));
         assert!(facts.cmdline.is_some());
         assert!(facts.parent_comm.is_some());
-        assert!(!facts.kernel_thread);
     }
 
     #[test]
     fn a_process_that_began_later_is_another_one() {
         assert_eq!(read_process(std::process::id(), BootNs(0)), None);
+    }
+
+    #[test]
+    fn long_command_lines_are_cut() {
+        assert_eq!(shortened("date -s"), "date -s");
+        assert_eq!(shortened(&"ä".repeat(CMDLINE_CHARS + 1)).chars().count(), CMDLINE_CHARS + 1);
     }
 
     #[test]

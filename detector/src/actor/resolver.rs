@@ -1,6 +1,6 @@
 //! Joins what the kernel side recorded with what `/proc` and the cgroup tree still say.
 
-use std::path::Path;
+use std::{os::unix::fs::MetadataExt, path::Path};
 
 use detector_common::task::{CMDLINE_LEN, Cmdline, HAS_PARENT, Task};
 
@@ -14,6 +14,8 @@ const FRESH_NS: u64 = 1_000_000_000;
 #[derive(Debug)]
 pub struct Resolver {
     cgroups: CgroupTree,
+    /// Whether `/proc` is of the pid namespace that the kernel side's ids are of.
+    sees_all_pids: bool,
     last: Option<(Identity, BootNs, Option<ProcessFacts>)>,
 }
 
@@ -23,7 +25,7 @@ type Identity = (u32, u32, u64, [u8; 16]);
 impl Resolver {
     /// Resolves by `/proc` and the cgroup tree at `cgroup_mount`.
     pub fn new(cgroup_mount: &Path) -> Self {
-        Self { cgroups: CgroupTree::new(cgroup_mount), last: None }
+        Self { cgroups: CgroupTree::new(cgroup_mount), sees_all_pids: in_initial_pid_namespace(), last: None }
     }
 
     /// The process `task`, which did something at `at`. `cmdline`: as the kernel side read it, perhaps nothing.
@@ -40,7 +42,10 @@ impl Resolver {
             tid: Some(task.tid),
             comm: Some(text(&task.comm)),
             exe: facts.exe,
-            cmdline: facts.cmdline.or_else(|| recorded(cmdline)),
+            cmdline: recorded(cmdline)
+                .filter(|_| is_whole(cmdline))
+                .or(facts.cmdline)
+                .or_else(|| recorded(cmdline)),
             uid: Some(task.uid),
             gid: Some(task.gid),
             ppid: if has_parent { Some(task.ppid) } else { facts.ppid },
@@ -60,12 +65,23 @@ impl Resolver {
                 facts.clone()
             }
             _ => {
-                let facts = read_process(task.tgid, at);
+                let facts = if self.sees_all_pids { read_process(task.tgid, at) } else { None };
                 self.last = Some((identity, at, facts.clone()));
                 facts
             }
         }
     }
+}
+
+/// `PROC_PID_INIT_INO`, include/linux/proc_ns.h. In another namespace (a container without hostPID) an id of the kernel
+/// side's would be some other process's.
+fn in_initial_pid_namespace() -> bool {
+    std::fs::metadata("/proc/self/ns/pid").is_ok_and(|namespace| namespace.ino() == 0xEFFF_FFFC)
+}
+
+/// Whether all of a command line was kept.
+fn is_whole(cmdline: &Cmdline) -> bool {
+    cmdline.len == cmdline.full_len
 }
 
 /// A NUL-padded name.
@@ -134,6 +150,7 @@ mod tests {
         let mut task = Task::zeroed();
         task.tgid = std::process::id();
         let mut resolver = Resolver::new(Path::new("/sys/fs/cgroup"));
+        resolver.sees_all_pids = true;
         let actor = resolver.process(&task, &Cmdline::zeroed(), BootNs(u64::MAX));
         assert!(actor.exe.is_some());
         assert!(actor.cmdline.is_some());

@@ -61,6 +61,9 @@ impl Attach<'_> {
 
     /// Rung B.
     pub fn kprobe(&mut self) -> Result<(), Refusal> {
+        if (self.facts.timer_list)().is_none() {
+            return Err(Refusal::NoSeed);
+        }
         self.program::<&mut KProbe>("kprobe_set_wall_to_mono")?.load()?;
         let transparent = self.return_probes_are_transparent();
         if !transparent {
@@ -91,9 +94,6 @@ impl Attach<'_> {
             let _ = self.attach_kprobe(program, "timekeeping_inject_sleeptime64", false);
         }
         self.seed()?;
-        if self.seed.is_none() {
-            return Err(Refusal::NoSeed);
-        }
         self.attach_kprobe("kprobe_set_wall_to_mono", "tk_set_wall_to_mono", false)
     }
 
@@ -202,6 +202,6 @@ impl Attach<'_> {
     /// `clock_settime`.
     fn return_probes_are_transparent(&self) -> bool {
         let find = ["rethook_find_ret_addr", "kretprobe_find_ret_addr"];
-        self.facts.symbols.is_some_and(|symbols| find.iter().any(|name| symbols.contains(name)))
+        self.facts.symbols.is_none_or(|symbols| find.iter().any(|name| symbols.contains(name)))
     }
 }

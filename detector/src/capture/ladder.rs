@@ -69,21 +69,25 @@ impl Ladder {
         }
     }
 
-    /// Tries every rung, each on its own, and leaves nothing attached.
+    /// Tries every rung that the operator allows, each on its own, and leaves nothing attached.
     pub fn survey(options: &LadderOptions, facts: KernelFacts<'_>) -> Vec<RungReport> {
         let mut best = true;
         let survey = Rung::ALL.into_iter().map(|rung| {
-            let (state, reason) = match try_rung(rung, options.load, facts) {
+            let tried = match forbidden(rung, options) {
+                Some(reason) => {
+                    return RungReport { rung, state: RungState::Forbidden, reason: Some(reason) };
+                }
+                None => try_rung(rung, options.load, facts),
+            };
+            let (state, reason) = match tried {
                 Ok(hooks) => {
                     let lacking = hooks.map(|hooks| hooks.lacking.join("; ")).filter(|text| !text.is_empty());
                     let lacking = lacking.map(|lacking| format!("without {lacking}"));
-                    match forbidden(rung, options) {
-                        Some(reason) => (RungState::Forbidden, Some(reason)),
-                        None if best => {
-                            best = false;
-                            (RungState::InUse, lacking)
-                        }
-                        None => (RungState::Available, lacking.or(Some("a better one works".to_owned()))),
+                    if best {
+                        best = false;
+                        (RungState::InUse, lacking)
+                    } else {
+                        (RungState::Available, lacking.or(Some("a better one works".to_owned())))
                     }
                 }
                 Err(refusal) => (RungState::Refused, Some(reason(&refusal))),

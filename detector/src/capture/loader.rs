@@ -88,6 +88,9 @@ pub fn load(rung: Rung, options: LoadOptions, facts: KernelFacts<'_>) -> Result<
     if OBJECT.is_empty() {
         return Err(Refusal::NoObject);
     }
+    if !rung.measures_in_kernel() && !cfg!(target_arch = "x86_64") {
+        return Err(Refusal::Unsafe("this rung knows x86-64's system calls and registers only"));
+    }
     raise_memlock_limit();
     let btf = KernelBtf::read(Path::new(VMLINUX));
     let timekeeper = btf
@@ -147,6 +150,10 @@ fn attempt(
         (READ_NOT, _) => attach.lacking.push("parent and command line of processes that are gone".to_owned()),
         (_, false) => attach.lacking.push("command line of processes that are gone".to_owned()),
         (_, true) => {}
+    }
+    if facts.symbols.is_none() && rung.measures_in_kernel() {
+        let names = "the names of kernel functions (/proc/kallsyms): settimeofday is told as clock_settime";
+        attach.lacking.push(names.to_owned());
     }
     let Attach { lacking, seed, .. } = attach;
     let rings = Rings {

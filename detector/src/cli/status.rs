@@ -19,7 +19,7 @@ use crate::{
 /// Tries everything and prints what it found.
 pub(super) fn status_command(args: &CaptureArgs) -> Result<(), Failure> {
     let witness = Witness::new(SystemClocks, Some(args.timer_list.clone()));
-    let timer_list = || witness.timer_list().and_then(Result::ok);
+    let timer_list = || witness.confirmed_timer_list();
     let symbols = read_symbols();
     let facts = KernelFacts { timer_list: &timer_list, symbols: symbols.as_ref() };
     let rungs = Ladder::survey(&args.ladder(), facts);

@@ -51,6 +51,13 @@ impl<C: Clocks> Witness<C> {
         self.timer_list.as_deref().map(TimerListOffsets::read)
     }
 
+    /// The kernel's offsets where the clocks confirm them: for whoever builds on them.
+    pub fn confirmed_timer_list(&self) -> Option<TimerListOffsets> {
+        let offsets = self.timer_list()?.ok()?;
+        let (bracket, error) = bracketed_offset(&self.clocks);
+        (offsets.real.saturating_sub(offsets.boot).abs_diff(bracket) <= error).then_some(offsets)
+    }
+
     /// The wall offset now. The bracket decides and the file refines: a CPU's bases may lag behind a step until
     /// `clock_was_set` has reached them, and then the file contradicts the clocks.
     pub fn read(&self) -> Reading {
@@ -117,6 +124,7 @@ mod tests {
         let file = timer_list(999, 500);
         let reading = Witness::new(Still, Some(file.path().into())).read();
         assert_eq!((reading.offset, reading.source), (OffsetNs(4_000), Source::Brackets));
+        assert_eq!(Witness::new(Still, Some(file.path().into())).confirmed_timer_list(), None);
     }
 
     #[test]

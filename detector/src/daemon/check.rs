@@ -2,13 +2,16 @@
 
 use std::{io, io::Write, thread, time::Duration};
 
-use detector_common::cell::{Cell, LIVE};
+use detector_common::{
+    call::{Call, syscall},
+    cell::{Cell, LIVE},
+};
 
 use super::engine::{CALL_SETTLE, Engine, call_path, climb};
 use crate::{
     actor::{Actor, ActorKind},
     capture::{CapturedBy, Hooks, LadderOptions, Rung, StepPath},
-    clock::{BootNs, OffsetNs, Reading},
+    clock::{BootNs, DeltaNs, OffsetNs, Reading},
     deliver::{Alarm, Message},
     ledger::Entry,
 };
@@ -70,7 +73,10 @@ impl<W: Write> Engine<W> {
             self.suspected = None;
             return Ok(Next::CheckAgain(RETRY));
         }
-        if self.suspected.replace(reading.offset) != Some(reading.offset) {
+        let as_before = |last: Reading| {
+            reading.offset.since(last.offset).magnitude() <= reading.error.saturating_add(last.error)
+        };
+        if !self.suspected.replace(reading).is_some_and(as_before) {
             return Ok(Next::CheckAgain(CALL_SETTLE));
         }
         self.suspected = None;
@@ -108,7 +114,9 @@ impl<W: Write> Engine<W> {
             self.refused_before += counters.refused;
             self.dropped_before += hooks.cell().unwrap_or_default().drops + counters.calls_dropped;
             // Detaching waits for the kernel's grace periods.
-            thread::spawn(move || drop(hooks));
+            if let Err(error) = thread::Builder::new().spawn(move || drop(hooks)) {
+                tracing::warn!("detaching without a thread of its own: {error}");
+            }
         }
         self.missed_before = self.ledger.balance().missed;
         // A rung chosen by hand that went silent leaves the one that always works.
@@ -144,19 +152,16 @@ impl<W: Write> Engine<W> {
         if off_by.magnitude() <= reading.error.saturating_add(self.ledger.error()) {
             return Ok(());
         }
-        let leap = off_by.0.saturating_add(i64::from(reading.tai - old_tai).saturating_mul(1_000_000_000));
-        let (path, captured_by, actor) = match calls.last() {
-            Some(call) => {
-                let actor = self.resolver.process(&call.task, &call.cmdline, BootNs(call.boot_ns));
-                (call_path(call.syscall), self.rung.into(), actor)
-            }
-            None if reading.tai != old_tai && leap.unsigned_abs() <= reading.error + self.ledger.error() => {
-                let kernel = Actor { kind: ActorKind::Kernel, ..Actor::default() };
-                (StepPath::LeapSecond, CapturedBy::Timerfd, kernel)
-            }
-            None => (StepPath::Unattributed, CapturedBy::Timerfd, Actor::unknown()),
+        let error = reading.error.saturating_add(self.ledger.error());
+        let (path, captured_by, actor) = if is_leap(off_by, reading.tai - old_tai, error) {
+            (StepPath::LeapSecond, CapturedBy::Timerfd, Actor { kind: ActorKind::Kernel, ..Actor::default() })
+        } else if let Some(call) = only_caller(&calls) {
+            let actor = self.resolver.process(&call.task, &call.cmdline, BootNs(call.boot_ns));
+            (call_path(call.syscall), self.rung.into(), actor)
+        } else {
+            (StepPath::Unattributed, CapturedBy::Timerfd, Actor::unknown())
         };
-        let at = calls.last().map_or(reading.at, |call| BootNs(call.boot_ns));
+        let at = only_caller(&calls).map_or(reading.at, |call| BootNs(call.boot_ns));
         let entry = Entry { at, old, new: reading.offset, path, captured_by, actor };
         let jump = self.ledger.enter(entry, reading.error);
         self.output.tell(&Message::Jump(jump))
@@ -165,4 +170,60 @@ impl<W: Write> Engine<W> {
 
 fn cell_offset(cell: &Cell) -> OffsetNs {
     OffsetNs(cell.offsets.real.saturating_sub(cell.offsets.boot))
+}
+
+/// The wall clock moved a second and TAI stood still, within `error` ns.
+fn is_leap(off_by: DeltaNs, tai_change: i32, error: u64) -> bool {
+    tai_change.abs() == 1
+        && off_by.0.saturating_add(i64::from(tai_change).saturating_mul(1_000_000_000)).unsigned_abs()
+            <= error
+}
+
+/// The call that made a step, if it can have been only one process by one path. A `settimeofday` of the time zone alone
+/// steps the clock once in a boot: it is taken for the maker only where nothing else was called.
+fn only_caller(calls: &[Call]) -> Option<&Call> {
+    let is_timezone = |call: &&Call| call.syscall == syscall::SETTIMEZONE;
+    let setters = calls.iter().filter(|call| !is_timezone(call));
+    let last = setters.clone().next_back().or(calls.last())?;
+    let mut candidates: Box<dyn Iterator<Item = &Call>> =
+        if is_timezone(&last) { Box::new(calls.iter()) } else { Box::new(setters) };
+    let same = |call: &Call| (call.task.tgid, call.syscall) == (last.task.tgid, last.syscall);
+    candidates.all(same).then_some(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable;
+
+    use super::*;
+
+    fn call(tgid: u32, syscall: u32) -> Call {
+        let mut call = Call::zeroed();
+        call.syscall = syscall;
+        call.task.tgid = tgid;
+        call
+    }
+
+    #[test]
+    fn one_caller_or_nobody() {
+        let (set, adjust, zone) = (syscall::CLOCK_SETTIME, syscall::ADJTIMEX, syscall::SETTIMEZONE);
+        let who = |calls: &[Call]| only_caller(calls).map(|call| (call.task.tgid, call.syscall));
+        assert_eq!(who(&[]), None);
+        assert_eq!(who(&[call(1, set), call(1, set)]), Some((1, set)));
+        assert_eq!(who(&[call(1, set), call(2, set)]), None);
+        assert_eq!(who(&[call(1, set), call(1, adjust)]), None);
+        // A bystander that sets the time zone is not blamed.
+        assert_eq!(who(&[call(1, set), call(2, zone)]), Some((1, set)));
+        assert_eq!(who(&[call(2, zone)]), Some((2, zone)));
+    }
+
+    #[test]
+    fn leaps_by_tai() {
+        let second = 1_000_000_000;
+        assert!(is_leap(DeltaNs(-second), 1, 0));
+        assert!(is_leap(DeltaNs(second + 40), -1, 40));
+        assert!(!is_leap(DeltaNs(-second), 0, 0));
+        assert!(!is_leap(DeltaNs(-2 * second), 2, 0));
+        assert!(!is_leap(DeltaNs(-second), 1 + 37, 0));
+    }
 }

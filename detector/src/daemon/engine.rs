@@ -6,7 +6,7 @@ use detector_common::{
     call::{Call, syscall},
     cell::LIVE,
     refusal::Refusal,
-    step::Step,
+    step::{FIRST_UPDATE, Step},
 };
 
 use super::{
@@ -20,7 +20,7 @@ use crate::{
         CapturedBy, Hooks, KernelFacts, Ladder, LadderOptions, Origin, Record, Rings, Rung, RungReport,
         StepPath, Symbols, Verdict, Who, before_first_update, classify, wall_offsets,
     },
-    clock::{BootNs, OffsetNs, SystemClocks, Witness},
+    clock::{BootNs, OffsetNs, Reading, SystemClocks, Witness},
     deliver::{Alarm, Message, Output, Refused, Summary},
     ledger::{Entry, Finding, Ledger},
 };
@@ -55,7 +55,7 @@ pub(super) struct Engine<W> {
     /// The last record when a check found more on their way, and how often in a row it has.
     pub(super) waiting: (u64, u32),
     /// What a witness said at the last check, if it disagreed.
-    pub(super) suspected: Option<OffsetNs>,
+    pub(super) suspected: Option<Reading>,
     pub(super) output: Output<W>,
 }
 
@@ -163,6 +163,10 @@ impl<W: Write> Engine<W> {
 
     fn step(&mut self, step: &Step) -> io::Result<()> {
         let at = BootNs(step.boot_ns);
+        if step.sequence <= self.ledger.kernel_sequence() {
+            // Taken for lost and told so; its part is in the account already.
+            return Ok(());
+        }
         let (mut old, new) = wall_offsets(step);
         let findings = self.ledger.link(step.sequence, old, at);
         self.tell(findings)?;
@@ -181,10 +185,8 @@ impl<W: Write> Engine<W> {
                     Who::Hypervisor => Actor { kind: ActorKind::Hypervisor, function, ..Actor::default() },
                     Who::Unknown => Actor::unknown(),
                 };
-                let captured_by = match who {
-                    Who::Unknown => CapturedBy::Reconcile,
-                    _ => self.rung.into(),
-                };
+                let before_attaching = who == Who::Unknown && step.flags & FIRST_UPDATE != 0;
+                let captured_by = if before_attaching { CapturedBy::Reconcile } else { self.rung.into() };
                 let jump = self.ledger.enter(Entry { at, old, new, path, captured_by, actor }, 0);
                 self.output.tell(&Message::Jump(jump))?;
             }
@@ -204,7 +206,9 @@ impl<W: Write> Engine<W> {
             Verdict::Step(Origin { path: StepPath::Kernel | StepPath::Unattributed, .. })
                 if self.symbols.is_some() =>
             {
-                self.symbols = read_symbols();
+                if let Some(symbols) = read_symbols() {
+                    self.symbols = Some(symbols);
+                }
                 by(&self.symbols)
             }
             _ => verdict,
@@ -250,7 +254,7 @@ pub(super) fn climb(
     witness: &Witness<SystemClocks>,
     symbols: Option<&Symbols>,
 ) -> Result<Ladder, RungReport> {
-    let timer_list = || witness.timer_list().and_then(Result::ok);
+    let timer_list = || witness.confirmed_timer_list();
     Ladder::climb(options, silent, KernelFacts { timer_list: &timer_list, symbols })
 }
 

@@ -52,7 +52,12 @@ pub struct Daemon<W> {
     clock_was_set: ClockWasSet,
     terminate: Signal,
     interrupt: Signal,
+    /// There is more on the ring of refusals than was taken off it.
+    more_refusals: bool,
 }
+
+/// Refusals taken at once.
+const REFUSALS_AT_ONCE: u32 = 32;
 
 /// The rings, as tokio waits on them.
 struct Sources {
@@ -84,7 +89,7 @@ impl<W: Write> Daemon<W> {
         let sources = sources(&mut engine)?;
         engine.tell_status()?;
         sys::give_memory_back();
-        Ok(Self { engine, sources, clock_was_set, terminate, interrupt })
+        Ok(Self { engine, sources, clock_was_set, terminate, interrupt, more_refusals: false })
     }
 
     /// Runs until SIGTERM or SIGINT, then tells the account.
@@ -105,6 +110,7 @@ impl<W: Write> Daemon<W> {
                     fired.map_err(DaemonError::Timerfd)?;
                     sooner(&mut check_at, self.engine.settle_time());
                 }
+                () = tokio::task::yield_now(), if self.more_refusals => {}
                 () = at(check_at) => {
                     check_at = None;
                     self.drain()?;
@@ -133,8 +139,14 @@ impl<W: Write> Daemon<W> {
         while let Some(item) = sources.events.get_mut().next() {
             measure |= self.engine.record(&item)?;
         }
-        while let Some(item) = sources.refusals.get_mut().next() {
-            measure |= self.engine.record(&item)?;
+        // A few at a time: whoever floods this ring must not keep the others waiting.
+        self.more_refusals = true;
+        for _ in 0..REFUSALS_AT_ONCE {
+            let Some(item) = sources.refusals.get_mut().next() else {
+                self.more_refusals = false;
+                break;
+            };
+            self.engine.record(&item)?;
         }
         Ok(measure)
     }

@@ -84,7 +84,7 @@ fn who(actor: &Actor) -> String {
 }
 
 fn process(actor: &Actor) -> String {
-    let mut text = actor.comm.as_deref().map_or_else(|| "?".to_owned(), printable);
+    let mut text = actor.comm.clone().unwrap_or_else(|| "?".to_owned());
     if let Some(pid) = actor.pid {
         let _ = write!(text, "[{pid}]");
     }
@@ -92,10 +92,10 @@ fn process(actor: &Actor) -> String {
         let _ = write!(text, " uid {uid}");
     }
     if let Some(command) = actor.cmdline.as_ref().or(actor.exe.as_ref()) {
-        let _ = write!(text, " ({})", printable(command));
+        let _ = write!(text, " ({command})");
     }
     if let (Some(ppid), Some(comm)) = (actor.ppid.filter(|ppid| *ppid != 0), &actor.parent_comm) {
-        let _ = write!(text, ", child of {}[{ppid}]", printable(comm));
+        let _ = write!(text, ", child of {comm}[{ppid}]");
     }
     if let Some(pod) = &actor.pod {
         let _ = write!(text, ", pod {}", pod.uid);
@@ -106,12 +106,16 @@ fn process(actor: &Actor) -> String {
     if let Some(unit) = &actor.unit {
         let _ = write!(text, ", {unit}");
     }
-    text
+    printable(&text)
 }
 
-/// Names and command lines are the processes' own: nothing in them may steer a terminal.
+/// Names, command lines and units are the processes' own: nothing in them may steer a terminal or turn a line around.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let is_steering = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    text.chars().map(|c| if is_steering(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// A table of the rungs.
@@ -188,8 +192,13 @@ mod tests {
 
     #[test]
     fn names_cannot_steer_the_terminal() {
-        let evil = Actor { comm: Some("\u{1b}[2J".into()), cmdline: Some("a\nb".into()), ..actor() };
-        assert!(!who(&evil).contains(['\u{1b}', '\n']));
+        let evil = Actor {
+            comm: Some("\u{1b}[2J".into()),
+            cmdline: Some("a\nb".into()),
+            unit: Some("\u{1b}]0;x\u{7}\u{202e}.service".into()),
+            ..actor()
+        };
+        assert!(!who(&evil).contains(['\u{1b}', '\n', '\u{7}', '\u{202e}']));
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl Ledger {
             self.missed += missed;
             findings.push(Finding::Missed(missed));
         }
-        if missed == 0 && exact.since(self.offset).magnitude() <= self.error {
+        if exact.since(self.offset).magnitude() <= self.error {
             self.refine(exact);
         } else {
             findings.extend(self.residual(exact, 0, at).map(Finding::Jump));

@@ -79,6 +79,13 @@ fn the_first_exact_offset_moves_the_start_and_is_no_jump() {
 }
 
 #[test]
+fn a_loss_within_the_error_of_the_start_balances() {
+    let mut ledger = Ledger::open(OffsetNs(1_000), 80, 0);
+    assert_eq!(step(&mut ledger, 3, 1_050, 1_060), (vec![10], 2));
+    assert_balanced(&ledger);
+}
+
+#[test]
 fn a_step_beyond_the_error_of_the_start_is_a_jump() {
     let mut ledger = Ledger::open(OffsetNs(1_000), 80, 0);
     assert_eq!(step(&mut ledger, 1, 1_081, 1_091), (vec![81, 10], 0));
