@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use super::{BootNs, Clocks, OffsetNs, TimerListError, TimerListOffsets, bracketed_offset};
 
+/// Tries before `/proc/timer_list` is taken not to agree with the clocks.
+const CONFIRMATIONS: u32 = 16;
+
 /// What a reading rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -51,11 +54,14 @@ impl<C: Clocks> Witness<C> {
         self.timer_list.as_deref().map(TimerListOffsets::read)
     }
 
-    /// The kernel's offsets where the clocks confirm them: for whoever builds on them.
+    /// The kernel's offsets where the clocks confirm them: for whoever builds on them. Tried a few times, for a clock that
+    /// is being stepped contradicts itself.
     pub fn confirmed_timer_list(&self) -> Option<TimerListOffsets> {
-        let offsets = self.timer_list()?.ok()?;
-        let (bracket, error) = bracketed_offset(&self.clocks);
-        (offsets.real.saturating_sub(offsets.boot).abs_diff(bracket) <= error).then_some(offsets)
+        (0..CONFIRMATIONS).find_map(|_| {
+            let offsets = self.timer_list()?.ok()?;
+            let (bracket, error) = bracketed_offset(&self.clocks);
+            (offsets.real.saturating_sub(offsets.boot).abs_diff(bracket) <= error).then_some(offsets)
+        })
     }
 
     /// The wall offset now. The bracket decides and the file refines: a CPU's bases may lag behind a step until

@@ -37,7 +37,9 @@ impl Accel {
     pub(super) fn arguments(self) -> [&'static str; 4] {
         match self {
             Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => ["-accel", "tcg", "-cpu", "max"],
+            // One thread for all processors: with one each, a processor may run an instruction that another has just
+            // patched (fentry hooks are patched into running code), and the guest dies of an int3 that nobody set.
+            Self::Tcg => ["-accel", "tcg,thread=single", "-cpu", "max"],
         }
     }
 
