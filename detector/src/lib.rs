@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! kernel                             user space
-//! detector-ebpf ──ring──▶ capture ──Step──▶ ledger ──Jump──▶ deliver
+//! detector-ebpf ──ring──▶ capture ──Step──▶ ledger ──Jump──▶ store ──▶ deliver ──▶ serve
 //! ```
 //! One way, left to right: a stage knows only the types of the stages before it. [`daemon`] is the loop that joins
 //! them; [`cli`] is what people type.
@@ -13,5 +13,8 @@ pub mod cli;
 pub mod clock;
 pub mod daemon;
 pub mod deliver;
+pub mod impact;
 pub mod ledger;
+pub mod serve;
+pub mod store;
 mod sys;

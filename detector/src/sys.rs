@@ -25,3 +25,13 @@ pub fn give_memory_back() {
         libc::malloc_trim(0);
     }
 }
+
+/// Whether the kernel holds the wall clock synchronised (`STA_UNSYNC` clear); nothing where it may not be asked.
+pub fn clock_is_synchronised() -> Option<bool> {
+    // SAFETY: all zeros is a valid `timex`, and its `modes` of 0 makes the call one that only reads.
+    let state = unsafe {
+        let mut timex: libc::timex = std::mem::zeroed();
+        (libc::adjtimex(&raw mut timex) >= 0).then_some(timex.status)
+    };
+    state.map(|status| status & libc::STA_UNSYNC == 0)
+}

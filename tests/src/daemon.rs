@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub struct Options {
     pub wrapper: Vec<String>,
     /// What its output must satisfy.
     pub expect: Expect,
+    /// Where it keeps its state and its socket; unless given, a directory of its own.
+    pub home: Option<PathBuf>,
 }
 
 impl Options {
@@ -65,6 +67,7 @@ pub struct Daemon {
     lines: Vec<Line>,
     jumps_seen: usize,
     expect: Expect,
+    home: PathBuf,
 }
 
 impl Daemon {
@@ -80,9 +83,13 @@ impl Daemon {
         let number = fs::read_dir(&bench.dir).with_context(|| bench.dir.display().to_string())?.count();
         let file = |kind: &str| bench.dir.join(format!("{number}.{kind}"));
         let create = |kind: &str| File::create(file(kind)).with_context(|| file(kind).display().to_string());
+        let home = options.home.clone().unwrap_or_else(|| file("home"));
         let program = bench.timejump.to_string_lossy().into_owned();
         let mut words = options.wrapper.clone();
-        words.extend([program, "run".into(), "-o".into(), "json".into()]);
+        words.extend([program, "run".into(), "-o".into(), "json".into(), "--all".into()]);
+        words.extend(["--http".into(), "127.0.0.1:0".into()]);
+        words.extend(["--state-dir".into(), home.join("state").display().to_string()]);
+        words.extend(["--socket".into(), socket_in(&home).display().to_string()]);
         words.extend(options.arguments.iter().cloned());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).stdin(Stdio::null()).stdout(create("stdout")?).stderr(create("stderr")?);
@@ -100,7 +107,24 @@ impl Daemon {
             lines: Vec::new(),
             jumps_seen: 0,
             expect: options.expect.clone(),
+            home,
         })
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        socket_in(&self.home)
+    }
+
+    /// Every line that it has written so far.
+    pub fn lines(&mut self) -> Result<&[Line]> {
+        self.read_more()?;
+        Ok(&self.lines)
+    }
+
+    /// What it has written to stderr so far.
+    pub fn stderr(&self) -> Result<String> {
+        Ok(fs::read_to_string(&self.errors)?)
     }
 
     /// Waits for the status line, which must be the first.
@@ -253,6 +277,11 @@ impl Daemon {
         let tail = lines[lines.len().saturating_sub(15)..].join("\n  | ");
         format!("timejump's stderr ends:\n  | {tail}")
     }
+}
+
+/// The socket of a daemon with that home.
+fn socket_in(home: &Path) -> PathBuf {
+    home.join("run/timejump.sock")
 }
 
 impl Drop for Daemon {

@@ -11,13 +11,15 @@ use serde::{Deserialize, Deserializer};
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Line {
     /// The state of the capture, first of all.
-    Status(Status),
+    Status(Box<Status>),
     /// One jump.
     Jump(Box<Jump>),
     /// The consumer was too slow, or the ring full.
     Lagged {
         /// How many jumps were not told.
         missed: u64,
+        /// Whether the consumer was too slow or the capture.
+        at: String,
     },
     /// Attempts that the kernel refused.
     Refused(Box<Refused>),
@@ -47,6 +49,57 @@ pub struct Status {
     pub rungs: Vec<Rung>,
     pub coverage: Vec<Coverage>,
     pub witnesses: Vec<Witness>,
+    pub daemon: Option<DaemonReport>,
+}
+
+/// The daemon around the capture.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON contract")]
+pub struct DaemonReport {
+    pub ledger: LedgerReport,
+    pub store: StoreReport,
+    pub listeners: Vec<Listener>,
+    pub consumers: Consumers,
+}
+
+/// The balance.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON contract")]
+pub struct LedgerReport {
+    pub start_offset_ns: i64,
+    pub sum_of_deltas_ns: i64,
+    pub jumps: u64,
+    pub missed: u64,
+}
+
+/// What outlives the daemon.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON contract")]
+pub struct StoreReport {
+    pub path: Option<String>,
+    pub state: String,
+    pub jumps: u64,
+    pub bytes: u64,
+    pub backlog: u64,
+    pub unstored: u64,
+}
+
+/// Where the daemon can be asked.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON contract")]
+pub struct Listener {
+    pub kind: String,
+    pub address: String,
+    pub state: String,
+}
+
+/// Who follows the stream.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON contract")]
+pub struct Consumers {
+    pub now: u64,
+    pub limit: u64,
+    pub lagged: u64,
 }
 
 /// One rung of the ladder.
@@ -94,6 +147,24 @@ pub struct Jump {
     pub path: String,
     pub captured_by: String,
     pub actor: Actor,
+    pub verdict: String,
+    pub evidence: Vec<String>,
+    pub excursion: Option<u64>,
+    pub burst: u64,
+    pub loud: bool,
+    pub window: Option<Window>,
+}
+
+/// When a jump that nobody watched can have happened.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON contract")]
+pub struct Window {
+    pub kind: String,
+    pub from_boot_id: String,
+    pub from_boottime_ns: i64,
+    #[serde(deserialize_with = "instant")]
+    pub from_wall: Timestamp,
+    pub to_boottime_ns: i64,
 }
 
 /// RFC 3339 in UTC with nine fractional digits, and in no other form.
@@ -209,6 +280,7 @@ mod tests {
             "delta_error_ns":0,"old_offset_ns":7,"new_offset_ns":-4751999999999993,
             "wall_before":"2024-04-01T00:02:33.100000000Z","wall_after":"2024-02-06T00:02:33.100000000Z",
             "path":"clock_settime","captured_by":"fentry","verdict":"unknown","excursion":null,
+            "evidence":[],"burst":17,"loud":true,"window":null,
             "actor":{"kind":"process","pid":917,"comm":"chronyd","uid":0,"container_id":null,"pod":null}}"#,
         )
         .expect("the example of DESIGN.md");

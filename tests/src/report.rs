@@ -45,7 +45,8 @@ impl Report {
             match line {
                 Line::Jump(jump) => jumps.push((**jump).clone()),
                 Line::Refused(of) => refused.push((**of).clone()),
-                Line::Lagged { missed } => lagged += missed,
+                Line::Lagged { missed, at } if at == "capture" => lagged += missed,
+                Line::Lagged { missed, .. } => bail!("standard output lost {missed} lines"),
                 Line::Alarm { kind, .. } if expect.may_fall_silent && kind == "hook_silent" => {
                     alarms.push(kind.clone());
                 }
@@ -55,7 +56,7 @@ impl Report {
                 Line::Status(_) | Line::Summary(_) => bail!("a second status or summary: {line:?}"),
             }
         }
-        let (status, summary) = (status.clone(), summary.clone());
+        let (status, summary) = ((**status).clone(), summary.clone());
         let report = Self { status, jumps, lagged, refused, alarms, summary };
         report.check_chain()?;
         report.check_balance()?;

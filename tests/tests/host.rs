@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Running {
 
     fn status(&mut self) -> Status {
         match self.line() {
-            Line::Status(status) => status,
+            Line::Status(status) => *status,
             other => panic!("the first line is {other:?}"),
         }
     }
@@ -101,10 +101,16 @@ impl Drop for Running {
     }
 }
 
-fn run_json(binary: &PathBuf) -> Command {
+/// A daemon that keeps its state and its socket in `home`.
+fn run_json(binary: &Path, home: &Path) -> Command {
     let mut command = Command::new(binary);
-    command.args(["run", "-o", "json"]);
+    command.args(["run", "-o", "json", "--all", "--http", "127.0.0.1:0", "--state-dir"]);
+    command.arg(home.join("state")).arg("--socket").arg(home.join("timejump.sock"));
     command
+}
+
+fn home() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a directory")
 }
 
 fn output(binary: &PathBuf, words: &[&str]) -> Output {
@@ -134,7 +140,7 @@ fn is_sound(status: &Status) {
 #[test]
 fn status_tells_the_whole_ladder() {
     let Some(binary) = binary() else { return };
-    let output = output(&binary, &["status", "-o", "json"]);
+    let output = output(&binary, &["status", "--survey", "-o", "json"]);
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     match Line::parse(text.trim_end()).expect("one line of the contract") {
@@ -146,10 +152,11 @@ fn status_tells_the_whole_ladder() {
 #[test]
 fn runs_and_ends_with_a_balance() {
     let Some(binary) = binary() else { return };
-    let mut daemon = Running::start(&mut run_json(&binary));
+    let home = home();
+    let mut daemon = Running::start(&mut run_json(&binary, home.path()));
     let status = daemon.status();
     is_sound(&status);
-    let mut lines = vec![Line::Status(status)];
+    let mut lines = vec![Line::Status(Box::new(status))];
     lines.extend(daemon.stop());
     let report = Report::audit(&lines, &Expect::default()).expect("a sound report");
     report.has_jumps(0).expect("nobody steps this machine's clock");
@@ -158,7 +165,8 @@ fn runs_and_ends_with_a_balance() {
 #[test]
 fn idles_without_waking_up() {
     let Some(binary) = binary() else { return };
-    let mut daemon = Running::start(&mut run_json(&binary));
+    let home = home();
+    let mut daemon = Running::start(&mut run_json(&binary, home.path()));
     daemon.status();
     let woken = wake_ups(daemon.child.id(), Duration::from_secs(5)).expect("its context switches");
     assert_eq!(woken, 0, "an idle daemon woke up {woken} times in 5 s");
@@ -173,7 +181,7 @@ fn without_privilege_it_stands_on_timerfd_and_says_why() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("open it");
     let copy = dir.path().join("timejump");
     fs::copy(&binary, &copy).expect("copy the binary");
-    let mut command = run_json(&copy);
+    let mut command = run_json(&copy, dir.path());
     if rustix::process::getuid().is_root() {
         command.uid(NOBODY).gid(NOBODY);
     }

@@ -12,10 +12,12 @@ pub use cgroup_tree::CgroupTree;
 pub use process::{ProcessFacts, read_process};
 pub use resolver::Resolver;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What kind of actor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ActorKind {
     /// A process.
@@ -30,7 +32,7 @@ pub enum ActorKind {
 }
 
 /// The one who did it. What is not known is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// What kind.
     pub kind: ActorKind,
@@ -65,7 +67,7 @@ pub struct Actor {
 }
 
 /// A pod, as far as it is known; its names come from the container runtime.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
     /// Namespace.
     pub namespace: Option<String>,

@@ -1,11 +1,11 @@
 //! What each rung sees of each path: pure.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Rung, StepPath};
 
 /// How well a path's size is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Size {
     /// Each step, to the nanosecond.
@@ -31,7 +31,7 @@ pub struct PathCoverage {
 
 /// What `rung` sees of every path. `exact_witness`: `/proc/timer_list` can be read.
 pub fn coverage(rung: Rung, exact_witness: bool) -> Vec<PathCoverage> {
-    StepPath::NAMED.into_iter().map(|path| path_coverage(rung, path, exact_witness)).collect()
+    StepPath::named().map(|path| path_coverage(rung, path, exact_witness)).collect()
 }
 
 fn path_coverage(rung: Rung, path: StepPath, exact_witness: bool) -> PathCoverage {
@@ -66,7 +66,7 @@ mod tests {
     fn function_hooks_see_everything() {
         for rung in [Rung::Fentry, Rung::Kprobe] {
             let seen = coverage(rung, true);
-            assert_eq!(seen.len(), StepPath::NAMED.len());
+            assert_eq!(seen.len(), StepPath::named().count());
             assert!(seen.iter().all(|path| path.size == Size::Exact && path.actor && path.note.is_none()));
         }
     }

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
 /// The path of a jump.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum StepPath {
     /// `clock_settime(CLOCK_REALTIME)`, 64 and 32 bits.
     ClockSettime,
@@ -25,15 +27,21 @@ pub enum StepPath {
 }
 
 impl StepPath {
-    /// All that a hook can name.
-    pub const NAMED: [Self; 6] = [
+    /// All of them.
+    pub const ALL: [Self; 7] = [
         Self::ClockSettime,
         Self::Settimeofday,
         Self::Adjtimex,
         Self::TimezoneWarp,
         Self::LeapSecond,
         Self::Kernel,
+        Self::Unattributed,
     ];
+
+    /// All that a hook can name.
+    pub fn named() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|path| *path != Self::Unattributed)
+    }
 }
 
 impl fmt::Display for StepPath {
@@ -51,7 +59,7 @@ impl fmt::Display for StepPath {
 }
 
 /// What a jump was captured by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CapturedBy {
     /// Rung A.

@@ -6,19 +6,29 @@ use std::fmt;
 pub(crate) const OK: u8 = 0;
 /// The command line is wrong.
 pub(crate) const USAGE: u8 = 64;
-/// What was asked for cannot be had here.
+/// What was asked for cannot be had here: the daemon is not reachable, or the rung does not work.
 pub(crate) const UNAVAILABLE: u8 = 69;
 /// Input or output failed.
 pub(crate) const IO: u8 = 74;
+/// Not permitted.
+pub(crate) const NOT_PERMITTED: u8 = 77;
+/// Configuration.
+pub(crate) const CONFIGURATION: u8 = 78;
 
 /// An error and the status to exit with.
 pub(crate) struct Failure {
     pub(crate) code: u8,
-    pub(crate) error: anyhow::Error,
+    /// Nothing where there is nothing to say.
+    pub(crate) error: Option<anyhow::Error>,
 }
 
 impl Failure {
     pub(crate) fn new(code: u8, error: impl fmt::Display) -> Self {
-        Self { code, error: anyhow::anyhow!("{error}") }
+        Self { code, error: Some(anyhow::anyhow!("{error}")) }
+    }
+
+    /// Whoever would have read on has gone.
+    pub(crate) fn quiet() -> Self {
+        Self { code: OK, error: None }
     }
 }

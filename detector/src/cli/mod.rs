@@ -1,8 +1,15 @@
 //! What people type.
 
 mod exit;
+mod generate;
+mod history;
+mod print;
+mod remote;
 mod run;
+mod select;
+mod show;
 mod status;
+mod watch;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -24,10 +31,20 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Watch the wall clock and print each jump as it happens
-    Run(CaptureArgs),
-    /// Try every way of capturing and print what this machine allows, and what stays unseen
-    Status(CaptureArgs),
+    /// Watch the wall clock: print, keep and serve each jump as it happens
+    Run(run::RunArgs),
+    /// Follow the jumps of a running daemon
+    Watch(watch::WatchArgs),
+    /// Jumps of the past
+    History(history::HistoryArgs),
+    /// Everything about one jump
+    Show(show::ShowArgs),
+    /// How the daemon stands or, where none runs, what this machine would allow one
+    Status(status::StatusArgs),
+    /// Print completions for a shell
+    Completions(generate::CompletionsArgs),
+    /// Print or write manual pages
+    Man(generate::ManArgs),
 }
 
 /// How to capture.
@@ -85,13 +102,20 @@ pub fn main() -> ExitCode {
     log_to_stderr();
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Watch(args) => watch::watch(&args),
+        Command::History(args) => history::history(&args),
+        Command::Show(args) => show::show(&args),
         Command::Status(args) => status::status_command(&args),
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args),
     };
     match result {
         Ok(()) => ExitCode::from(exit::OK),
-        Err(error) => {
-            tracing::error!("{:#}", error.error);
-            ExitCode::from(error.code)
+        Err(failure) => {
+            if let Some(error) = failure.error {
+                tracing::error!("{error:#}");
+            }
+            ExitCode::from(failure.code)
         }
     }
 }

@@ -1,23 +1,61 @@
 //! `timejump status`
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
-};
+use clap::Args;
 
 use super::{
     CaptureArgs,
     exit::{self, Failure},
+    print::Print,
+    remote::{RemoteArgs, block_on, failure},
 };
 use crate::{
     capture::{KernelFacts, Ladder, RungState},
     clock::{SystemClocks, Witness},
-    daemon::{boot_id, read_symbols, status},
-    deliver::{Message, OutputFormat, coverage_table, json_line, rung_table},
+    daemon::{read_symbols, status},
+    deliver::{Message, OutputFormat, Status, grpc::ConnectError, json_line, status_screen},
 };
 
-/// Tries everything and prints what it found.
-pub(super) fn status_command(args: &CaptureArgs) -> Result<(), Failure> {
+/// Options of `timejump status`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    capture: CaptureArgs,
+    /// Do not ask the daemon: try every way of capturing and print what this machine allows
+    #[arg(long)]
+    survey: bool,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+/// Asks the daemon; where none runs, tries what one could do.
+pub(super) fn status_command(args: &StatusArgs) -> Result<(), Failure> {
+    let asked = if args.survey || args.capture.rung.is_some() { None } else { ask(&args.remote)? };
+    let found = match asked {
+        Some(status) => status,
+        None => survey(&args.capture)?,
+    };
+    Print::stdout().text(&match args.capture.output {
+        OutputFormat::Json => json_line(&Message::Status(found)) + "\n",
+        OutputFormat::Human => status_screen(&found),
+    })
+}
+
+/// What the daemon says; nothing where none runs.
+fn ask(remote: &RemoteArgs) -> Result<Option<Status>, Failure> {
+    block_on(async {
+        let mut client = match remote.connect().await {
+            Ok(client) => client,
+            Err(error @ (ConnectError::Unreachable { .. } | ConnectError::NotPermitted(_))) => {
+                tracing::warn!("{error}; this is what a daemon could do here");
+                return Ok(None);
+            }
+            Err(error) => return Err(failure(error)),
+        };
+        client.status().await.map(Some).map_err(failure)
+    })
+}
+
+fn survey(args: &CaptureArgs) -> Result<Status, Failure> {
     let witness = Witness::new(SystemClocks, Some(args.timer_list.clone()));
     let timer_list = || witness.confirmed_timer_list();
     let symbols = read_symbols();
@@ -31,26 +69,5 @@ pub(super) fn status_command(args: &CaptureArgs) -> Result<(), Failure> {
             .and_then(|report| report.reason.clone());
         return Err(Failure::new(exit::UNAVAILABLE, reason.unwrap_or_default()));
     };
-    let found = status(best, rungs, &witness);
-    let text = match args.output {
-        OutputFormat::Json => json_line(&Message::Status(found), &boot_id()) + "\n",
-        OutputFormat::Human => {
-            let mut text =
-                format!("timejump {}, kernel {}, boot {}\n\n", found.version, found.kernel, found.boot_id);
-            text += &rung_table(&found.rungs);
-            let _ = writeln!(text, "\nBy {best}:");
-            text += &coverage_table(&found.coverage);
-            text += "\nWITNESS         STATE\n";
-            for witness in &found.witnesses {
-                let _ = writeln!(text, "{:<15} {}", witness.name, witness.state);
-            }
-            text
-        }
-    };
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(exit::IO, format!("standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
+    Ok(status(best, rungs, &witness))
 }

@@ -5,10 +5,12 @@
 
 mod bracket;
 mod proc_timer_list;
+mod rtc;
 mod types;
 mod witness;
 
 pub use bracket::{Clocks, SystemClocks, bracketed_offset};
 pub use proc_timer_list::{TimerListError, TimerListOffsets, parse_timer_list};
+pub use rtc::Rtc;
 pub use types::{BootNs, DeltaNs, OffsetNs, WallNs};
 pub use witness::{Reading, Source, Witness};

@@ -46,9 +46,39 @@ impl DeltaNs {
         Self(self.0.saturating_add(other.0))
     }
 
+    /// In few characters: the two largest units, or three digits after the point.
+    pub fn short(self) -> String {
+        let ns = self.magnitude();
+        let (second, minute, hour, day) =
+            (1_000_000_000, 60_000_000_000, 3_600_000_000_000, 86_400_000_000_000);
+        let sign = if self.0 < 0 { '-' } else { '+' };
+        let fine =
+            |unit: u64, name| format!("{sign}{}", decimal(ns / (unit / 1000) * (unit / 1000), unit, name));
+        match ns {
+            0 => "0".to_owned(),
+            _ if ns < 1_000 => format!("{sign}{ns}ns"),
+            _ if ns < 1_000_000 => fine(1_000, "µs"),
+            _ if ns < second => fine(1_000_000, "ms"),
+            _ if ns < minute => fine(second, "s"),
+            _ if ns < hour => format!("{sign}{}m {}s", ns / minute, ns % minute / second),
+            _ if ns < day => format!("{sign}{}h {}m", ns / hour, ns % hour / minute),
+            _ => format!("{sign}{}d {}h", ns / day, ns % day / hour),
+        }
+    }
+
     /// The size without direction.
     pub fn magnitude(self) -> u64 {
         self.0.unsigned_abs()
+    }
+}
+
+impl WallNs {
+    /// To the second, for tables: `2024-02-06 00:02:33Z`.
+    pub fn short(self) -> String {
+        match Timestamp::from_nanosecond(self.0) {
+            Ok(instant) => instant.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+            Err(_) => self.to_string(),
+        }
     }
 }
 
@@ -136,6 +166,22 @@ mod tests {
         ] {
             assert_eq!(DeltaNs(ns).to_string(), text);
         }
+    }
+
+    #[test]
+    fn short_forms_fit_a_column() {
+        for (ns, text) in [
+            (0, "0"),
+            (-7, "-7ns"),
+            (123_457, "+123.457µs"),
+            (-1_234_567_891, "-1.234s"),
+            (61_900_000_000, "+1m 1s"),
+            (-4_752_000_000_000_000, "-55d 0h"),
+            (i64::MIN, "-106751d 23h"),
+        ] {
+            assert_eq!(DeltaNs(ns).short(), text);
+        }
+        assert_eq!(WallNs(1_707_177_753_900_000_000).short(), "2024-02-06 00:02:33Z");
     }
 
     #[test]

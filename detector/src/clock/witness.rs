@@ -79,6 +79,12 @@ impl<C: Clocks> Witness<C> {
         }
     }
 
+    /// The wall offset now by clock reads alone: cheap enough for every minute.
+    pub fn glance(&self) -> (OffsetNs, u64, BootNs) {
+        let (bracket, error) = bracketed_offset(&self.clocks);
+        (OffsetNs(bracket), error, self.now())
+    }
+
     /// TAI − wall, to the second: the two reads are less than half a second apart.
     fn tai(&self) -> i32 {
         let wall = self.clocks.realtime_ns();

@@ -1,6 +1,6 @@
 //! Keeps the account balanced: compares it with what the kernel side counted and with the clocks.
 
-use std::{io, io::Write, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use detector_common::{
     call::{Call, syscall},
@@ -12,7 +12,6 @@ use crate::{
     actor::{Actor, ActorKind},
     capture::{CapturedBy, Hooks, LadderOptions, Rung, StepPath},
     clock::{BootNs, DeltaNs, OffsetNs, Reading},
-    deliver::{Alarm, Message},
     ledger::Entry,
 };
 
@@ -32,52 +31,55 @@ pub(super) enum Next {
     HooksChanged,
 }
 
-impl<W: Write> Engine<W> {
+impl Engine {
     /// Compares the account with the kernel's own and with the clocks. The rings have just been drained.
-    pub(super) fn check(&mut self) -> io::Result<Next> {
+    pub(super) fn check(&mut self) -> Next {
         match self.hooks.as_ref().filter(|hooks| hooks.rung.measures_in_kernel()).map(Hooks::cell) {
-            None => self.measure().map(|()| Next::Nothing),
+            None => {
+                self.measure();
+                Next::Nothing
+            }
             // The kernel keeps writing: there will be a quieter moment.
-            Some(None) => Ok(Next::CheckAgain(RETRY)),
+            Some(None) => Next::CheckAgain(RETRY),
             Some(Some(cell)) => self.check_hooks(&cell),
         }
     }
 
-    fn check_hooks(&mut self, cell: &Cell) -> io::Result<Next> {
+    fn check_hooks(&mut self, cell: &Cell) -> Next {
         let reading = self.witness.read();
         let pending = cell.sequence.saturating_sub(self.ledger.kernel_sequence());
         if pending > 0 {
             let accounted = self.ledger.balance().missed - self.missed_before;
             let all_dropped = cell.drops.saturating_sub(accounted) == pending;
             if !all_dropped && self.may_still_come() {
-                return Ok(Next::CheckAgain(RETRY));
+                return Next::CheckAgain(RETRY);
             }
             let findings = self.ledger.catch_up(cell.sequence, cell_offset(cell), reading.at);
-            self.tell(findings)?;
-            return Ok(Next::CheckAgain(Duration::ZERO));
+            self.tell(findings, reading.at);
+            return Next::CheckAgain(Duration::ZERO);
         }
         if self.ledger.kernel_sequence() == cell.sequence && cell.flags & LIVE != 0 && self.ledger.error() > 0
         {
             // The start was read with an error; the kernel's own offset has none.
             let findings = self.ledger.catch_up(cell.sequence, cell_offset(cell), reading.at);
-            self.tell(findings)?;
+            self.tell(findings, reading.at);
         }
         let off_by = reading.offset.since(self.ledger.offset()).magnitude();
         if off_by <= reading.error.saturating_add(self.ledger.error()) {
             self.suspected = None;
-            return Ok(Next::Nothing);
+            return Next::Nothing;
         }
         // Stepped between the reading and now: the record is on its way.
         let still = self.hooks.as_ref().and_then(Hooks::cell);
         if still.is_none_or(|still| still.sequence != cell.sequence) {
             self.suspected = None;
-            return Ok(Next::CheckAgain(RETRY));
+            return Next::CheckAgain(RETRY);
         }
         let as_before = |last: Reading| {
             reading.offset.since(last.offset).magnitude() <= reading.error.saturating_add(last.error)
         };
         if !self.suspected.replace(reading).is_some_and(as_before) {
-            return Ok(Next::CheckAgain(CALL_SETTLE));
+            return Next::CheckAgain(CALL_SETTLE);
         }
         self.suspected = None;
         self.hook_is_silent(reading)
@@ -92,23 +94,22 @@ impl<W: Write> Engine<W> {
     }
 
     /// A witness twice saw an offset of which the hook has told nothing.
-    fn hook_is_silent(&mut self, reading: Reading) -> io::Result<Next> {
+    fn hook_is_silent(&mut self, reading: Reading) -> Next {
         let silent = self.rung;
         let message = format!(
             "rung {silent} did not tell of a jump that the clocks show; it is given up and the next one tried. \
              Actors of jumps until then are unknown, sizes are right"
         );
-        self.output.tell(&Message::Alarm(Alarm { kind: "hook_silent", message }))?;
+        self.alarm("hook_silent", message);
         if let Some(jump) = self.ledger.residual(reading.offset, reading.error, reading.at) {
-            self.output.tell(&Message::Jump(jump))?;
+            self.report(jump);
         }
         self.silent.push(silent);
-        self.climb_again()?;
-        self.tell_status()?;
-        Ok(Next::HooksChanged)
+        self.climb_again();
+        Next::HooksChanged
     }
 
-    fn climb_again(&mut self) -> io::Result<()> {
+    fn climb_again(&mut self) {
         if let Some(hooks) = self.hooks.take() {
             let counters = hooks.counters();
             self.refused_before += counters.refused;
@@ -135,22 +136,22 @@ impl<W: Write> Engine<W> {
         }
         self.ledger.restart_chain(0);
         if let Some(seed) = self.hooks.as_ref().and_then(|hooks| hooks.seed) {
-            let findings = self.ledger.catch_up(0, seed, self.witness.now());
-            self.tell(findings)?;
+            let at = self.witness.now();
+            let findings = self.ledger.catch_up(0, seed, at);
+            self.tell(findings, at);
         }
         self.wait_for_first_update();
-        Ok(())
     }
 
     /// Reads the clock where no hook measures (rungs C, D, E): the difference to the account is the jump.
-    fn measure(&mut self) -> io::Result<()> {
+    fn measure(&mut self) {
         let reading = self.witness.read();
         let (old, old_tai) = (self.ledger.offset(), self.tai);
         let calls = std::mem::take(&mut self.calls);
         self.tai = reading.tai;
         let off_by = reading.offset.since(old);
         if off_by.magnitude() <= reading.error.saturating_add(self.ledger.error()) {
-            return Ok(());
+            return;
         }
         let error = reading.error.saturating_add(self.ledger.error());
         let (path, captured_by, actor) = if is_leap(off_by, reading.tai - old_tai, error) {
@@ -164,7 +165,7 @@ impl<W: Write> Engine<W> {
         let at = only_caller(&calls).map_or(reading.at, |call| BootNs(call.boot_ns));
         let entry = Entry { at, old, new: reading.offset, path, captured_by, actor };
         let jump = self.ledger.enter(entry, reading.error);
-        self.output.tell(&Message::Jump(jump))
+        self.report(jump);
     }
 }
 

@@ -1,6 +1,6 @@
 //! From records and readings to messages: holds the account and keeps it balanced.
 
-use std::{io, io::Write, path::Path, thread, time::Duration};
+use std::{path::Path, sync::Arc, thread, time::Duration};
 
 use detector_common::{
     call::{Call, syscall},
@@ -11,8 +11,10 @@ use detector_common::{
 
 use super::{
     DaemonError,
-    host::{read_symbols, status},
+    host::{boot_id, read_symbols, status},
+    journal::Journal,
     names::errno,
+    past::{self, Now},
 };
 use crate::{
     actor::{Actor, ActorKind, Resolver},
@@ -20,9 +22,13 @@ use crate::{
         CapturedBy, Hooks, KernelFacts, Ladder, LadderOptions, Origin, Record, Rings, Rung, RungReport,
         StepPath, Symbols, Verdict, Who, before_first_update, classify, wall_offsets,
     },
-    clock::{BootNs, OffsetNs, Reading, SystemClocks, Witness},
-    deliver::{Alarm, Message, Output, Refused, Summary},
-    ledger::{Entry, Finding, Ledger},
+    clock::{BootNs, Clocks, OffsetNs, Reading, Rtc, SystemClocks, Witness},
+    deliver::{
+        Alarm, ConsumersReport, DaemonReport, LedgerReport, Message, Refused, Status, StoreReport, Summary,
+    },
+    ledger::{Circumstances, Entry, Finding, Jump, Ledger, Missed, Reporter, Thresholds},
+    store::{Continuity, Left},
+    sys,
 };
 
 /// How often the first update is looked for.
@@ -31,11 +37,23 @@ const FIRST_UPDATE_POLL: Duration = Duration::from_millis(10);
 pub(super) const CALL_SETTLE: Duration = Duration::from_millis(20);
 /// How long after the timer's word a hook that works has told of the step.
 const HOOK_SETTLE: Duration = Duration::from_millis(100);
+/// A reading of the RTC serves the jumps of so long, ns.
+const RTC_LASTS: u64 = 1_000_000_000;
 /// Calls kept until the clock is read.
 const MAX_PENDING_CALLS: usize = 1024;
 
 /// The stages after the rings.
-pub(super) struct Engine<W> {
+pub(super) struct Engine {
+    pub(super) boot_id: Arc<str>,
+    started: BootNs,
+    pub(super) journal: Journal,
+    reporter: Reporter,
+    /// Whether the kernel held the clock synchronised when that was last asked; a step ends it.
+    synchronised: Option<bool>,
+    rtc: Option<Rtc>,
+    /// The RTC's offset, and when it was read.
+    rtc_read: Option<(OffsetNs, BootNs)>,
+    last: Option<(u64, BootNs)>,
     pub(super) options: LadderOptions,
     pub(super) rung: Rung,
     pub(super) hooks: Option<Hooks>,
@@ -56,15 +74,18 @@ pub(super) struct Engine<W> {
     pub(super) waiting: (u64, u32),
     /// What a witness said at the last check, if it disagreed.
     pub(super) suspected: Option<Reading>,
-    pub(super) output: Output<W>,
+    /// What was known last by an earlier run, until it is compared with what is known now.
+    before: Option<(Continuity, Now)>,
 }
 
-impl<W: Write> Engine<W> {
+impl Engine {
     pub(super) fn start(
         options: LadderOptions,
         timer_list: &Path,
         cgroups: &Path,
-        output: Output<W>,
+        thresholds: Thresholds,
+        left: Left,
+        journal: Journal,
     ) -> Result<Self, DaemonError> {
         let witness = Witness::new(SystemClocks, Some(timer_list.to_owned()));
         let symbols = read_symbols();
@@ -72,14 +93,26 @@ impl<W: Write> Engine<W> {
         let reading = witness.read();
         let ladder = climb(&options, &[], &witness, symbols.as_ref()).map_err(DaemonError::Rung)?;
         let seed = ladder.hooks.as_ref().and_then(|hooks| hooks.seed);
+        let now = Now {
+            boot_id: boot_id().into(),
+            offset: seed.unwrap_or(reading.offset),
+            error: if seed.is_some() { 0 } else { reading.error },
+            at: reading.at,
+        };
+        let Left { last_sequence, continuity, excursions, .. } = left;
         let engine = Self {
+            boot_id: Arc::clone(&now.boot_id),
+            started: reading.at,
+            journal,
+            reporter: Reporter::new(thresholds, excursions),
+            synchronised: sys::clock_is_synchronised(),
+            rtc: Rtc::find(),
+            rtc_read: None,
+            last: None,
             options,
             rung: ladder.rung,
-            ledger: Ledger::open(
-                seed.unwrap_or(reading.offset),
-                if seed.is_some() { 0 } else { reading.error },
-                0,
-            ),
+            ledger: past::open(continuity.as_ref(), &now, last_sequence),
+            before: continuity.map(|continuity| (continuity, now)),
             hooks: ladder.hooks,
             reports: ladder.reports,
             witness,
@@ -93,7 +126,6 @@ impl<W: Write> Engine<W> {
             silent: Vec::new(),
             waiting: (0, 0),
             suspected: None,
-            output,
         };
         engine.wait_for_first_update();
         Ok(engine)
@@ -111,69 +143,147 @@ impl<W: Write> Engine<W> {
         }
     }
 
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.output.flush()
+    /// Tells what happened since an earlier run ended, and notes that this one has begun.
+    pub(super) fn look_back(&mut self) {
+        if let Some((last, now)) = self.before.take()
+            && let Some(jump) = past::jump(&mut self.ledger, &last, &now)
+        {
+            self.report(jump);
+        }
+        self.note();
     }
 
-    pub(super) fn tell_status(&mut self) -> io::Result<()> {
+    /// Completes a jump, stores it, tells it.
+    pub(super) fn report(&mut self, jump: Jump) {
+        let known = self.circumstances();
+        self.last = Some((jump.sequence, jump.at));
+        let now = self.continuity(jump.at);
+        let reported = self.reporter.complete(jump, known);
+        self.journal.tell_jump(reported, now);
+    }
+
+    fn circumstances(&mut self) -> Circumstances {
+        let now = SystemClocks.boottime_ns();
+        if self.rtc_read.is_none_or(|(_, read)| now.saturating_sub(read.0) > RTC_LASTS) {
+            let offset = self.rtc.as_ref().and_then(|rtc| rtc.offset(&SystemClocks));
+            self.rtc_read = offset.map(|offset| (offset, BootNs(now)));
+        }
+        // The kernel has just forgotten it; whoever steps next does not find it synchronised.
+        let synchronised = self.synchronised.replace(false);
+        Circumstances { synchronised, rtc: self.rtc_read.map(|(offset, _)| offset), takes_back: false }
+    }
+
+    fn continuity(&self, at: BootNs) -> Continuity {
+        let (offset, error) = (self.ledger.offset(), self.ledger.error());
+        Continuity { boot_id: Arc::clone(&self.boot_id), at, offset, error }
+    }
+
+    /// Once in a while: notes what is known, if the clocks agree. Says whether they do.
+    pub(super) fn note(&mut self) -> bool {
+        self.synchronised = sys::clock_is_synchronised();
+        let (offset, error, at) = self.witness.glance();
+        let agrees =
+            offset.since(self.ledger.offset()).magnitude() <= error.saturating_add(self.ledger.error());
+        if agrees {
+            let now = self.continuity(at);
+            self.journal.note(now);
+        }
+        agrees
+    }
+
+    pub(super) fn tell_status(&mut self, status: Status) {
         for report in &self.reports {
             if let Some(reason) = &report.reason {
                 tracing::debug!("rung {} {}: {reason}", report.rung, report.state);
             }
         }
+        self.journal.tell(Message::Status(status));
+    }
+
+    /// How the capture stands; what the servers know is left blank.
+    pub(super) fn status(&self) -> Status {
         let mut status = status(self.rung, self.reports.clone(), &self.witness);
         status.offset_ns = self.ledger.offset();
         status.offset_error_ns = self.ledger.error();
-        self.output.tell(&Message::Status(status))?;
-        self.output.flush()
+        let balance = self.ledger.balance();
+        let (last_sequence, last_boottime_ns) = self.last.unwrap_or_default();
+        status.daemon = Some(DaemonReport {
+            started_boottime_ns: self.started,
+            now_boottime_ns: self.witness.now(),
+            ledger: LedgerReport {
+                start_offset_ns: balance.start,
+                sum_of_deltas_ns: balance.sum.0,
+                jumps: balance.jumps,
+                missed: balance.missed,
+                dropped: self.dropped(),
+                refused: self.refused(),
+                suspends: balance.suspends,
+                suspended_ns: balance.suspended_ns,
+                last_sequence,
+                last_boottime_ns,
+            },
+            store: StoreReport::default(),
+            listeners: Vec::new(),
+            consumers: ConsumersReport::default(),
+        });
+        status
     }
 
-    pub(super) fn tell_summary(&mut self) -> io::Result<()> {
-        let reading = self.witness.read();
+    fn dropped(&self) -> u64 {
         let counters = self.hooks.as_ref().map(Hooks::counters).unwrap_or_default();
         let cell = self.hooks.as_ref().and_then(Hooks::cell).unwrap_or_default();
-        let summary = Summary {
+        self.dropped_before + cell.drops + counters.calls_dropped
+    }
+
+    fn refused(&self) -> u64 {
+        self.refused_before + self.hooks.as_ref().map(Hooks::counters).unwrap_or_default().refused
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        let reading = self.witness.read();
+        Summary {
             balance: self.ledger.balance(),
             offset_now: (reading.offset, reading.error),
-            dropped: self.dropped_before + cell.drops + counters.calls_dropped,
-            refused: self.refused_before + counters.refused,
-        };
-        self.output.tell(&Message::Summary(summary))
+            dropped: self.dropped(),
+            refused: self.refused(),
+        }
     }
 
     /// Takes one record; says whether the clock should be read for it.
-    pub(super) fn record(&mut self, bytes: &[u8]) -> io::Result<bool> {
+    pub(super) fn record(&mut self, bytes: &[u8]) -> bool {
         match Record::decode(bytes) {
-            Ok(Record::Step(step)) => self.step(&step).map(|()| false),
-            Ok(Record::Refusal(refusal)) => self.refusal(&refusal).map(|()| false),
+            Ok(Record::Step(step)) => self.step(&step),
+            Ok(Record::Refusal(refusal)) => self.refusal(&refusal),
             Ok(Record::Call(call)) => {
                 if self.calls.len() == MAX_PENDING_CALLS {
                     self.calls.remove(0);
                 }
                 self.calls.push(call);
-                Ok(true)
+                return true;
             }
-            Err(error) => {
-                self.output
-                    .tell(&Message::Alarm(Alarm { kind: "foreign_record", message: error.to_string() }))?;
-                Ok(false)
-            }
+            Err(error) => self.alarm("foreign_record", error.to_string()),
         }
+        false
     }
 
-    fn step(&mut self, step: &Step) -> io::Result<()> {
+    pub(super) fn alarm(&mut self, kind: &str, message: String) {
+        tracing::warn!("{kind}: {message}");
+        self.journal.tell(Message::Alarm(Alarm { kind: kind.to_owned(), message }));
+    }
+
+    fn step(&mut self, step: &Step) {
         let at = BootNs(step.boot_ns);
         if step.sequence <= self.ledger.kernel_sequence() {
             // Taken for lost and told so; its part is in the account already.
-            return Ok(());
+            return;
         }
         let (mut old, new) = wall_offsets(step);
         let findings = self.ledger.link(step.sequence, old, at);
-        self.tell(findings)?;
+        self.tell(findings, at);
         let before = before_first_update(step);
         if let Some(jump) = self.ledger.residual(OffsetNs(old.0.saturating_add(before.0)), 0, at) {
             old = jump.new;
-            self.output.tell(&Message::Jump(jump))?;
+            self.report(jump);
         }
         match self.classify(step) {
             Verdict::Suspend { slept_ns } => self.ledger.suspended(slept_ns),
@@ -188,11 +298,10 @@ impl<W: Write> Engine<W> {
                 let before_attaching = who == Who::Unknown && step.flags & FIRST_UPDATE != 0;
                 let captured_by = if before_attaching { CapturedBy::Reconcile } else { self.rung.into() };
                 let jump = self.ledger.enter(Entry { at, old, new, path, captured_by, actor }, 0);
-                self.output.tell(&Message::Jump(jump))?;
+                self.report(jump);
             }
         }
         self.tai = step.new.tai;
-        Ok(())
     }
 
     fn classify(&mut self, step: &Step) -> Verdict {
@@ -215,22 +324,24 @@ impl<W: Write> Engine<W> {
         }
     }
 
-    fn refusal(&mut self, refusal: &Refusal) -> io::Result<()> {
+    fn refusal(&mut self, refusal: &Refusal) {
         let path = call_path(refusal.key.syscall);
         let at = BootNs(refusal.boot_ns);
         let actor = self.resolver.process(&refusal.task, &refusal.cmdline, at);
         let errno = errno(refusal.key.errno);
-        self.output.tell(&Message::Refused(Refused { at, path, errno, count: refusal.count, actor }))
+        self.journal.tell(Message::Refused(Refused { at, path, errno, count: refusal.count, actor }));
     }
 
-    pub(super) fn tell(&mut self, findings: Vec<Finding>) -> io::Result<()> {
+    pub(super) fn tell(&mut self, findings: Vec<Finding>, at: BootNs) {
         for finding in findings {
-            self.output.tell(&match finding {
-                Finding::Missed(n) => Message::Lagged(n),
-                Finding::Jump(jump) => Message::Jump(jump),
-            })?;
+            match finding {
+                Finding::Missed(missed) => {
+                    let boot_id = Arc::clone(&self.boot_id);
+                    self.journal.tell(Message::Missed(Missed { boot_id, at, missed }));
+                }
+                Finding::Jump(jump) => self.report(jump),
+            }
         }
-        Ok(())
     }
 
     /// Without a seed the kernel side takes the offsets of its first update for the beginning; a tick is not far.

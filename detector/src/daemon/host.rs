@@ -30,7 +30,7 @@ pub fn read_symbols() -> Option<Symbols> {
 pub fn status<C: Clocks>(rung: Rung, rungs: Vec<RungReport>, witness: &Witness<C>) -> Status {
     let reading = witness.read();
     Status {
-        version: env!("CARGO_PKG_VERSION"),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: read("/proc/sys/kernel/osrelease"),
         boot_id: boot_id(),
         rung,
@@ -39,6 +39,7 @@ pub fn status<C: Clocks>(rung: Rung, rungs: Vec<RungReport>, witness: &Witness<C
         rungs,
         coverage: coverage(rung, reading.source == Source::TimerList),
         witnesses: witnesses(witness, reading),
+        daemon: None,
     }
 }
 
@@ -53,9 +54,12 @@ fn witnesses<C: Clocks>(witness: &Witness<C>, reading: Reading) -> Vec<WitnessRe
         Source::Brackets => format!("within {} ns", reading.error),
     };
     vec![
-        WitnessReport { name: "timerfd", state: "tells that the clock was set, or the machine slept".into() },
-        WitnessReport { name: "timer_list", state: timer_list },
-        WitnessReport { name: "bracketed_reads", state: brackets },
+        WitnessReport {
+            name: "timerfd".into(),
+            state: "tells that the clock was set, or the machine slept".into(),
+        },
+        WitnessReport { name: "timer_list".into(), state: timer_list },
+        WitnessReport { name: "bracketed_reads".into(), state: brackets },
     ]
 }
 

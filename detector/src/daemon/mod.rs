@@ -1,15 +1,20 @@
 //! The loop that joins the stages: waits on every source, hands what comes to the engine.
 //!
-//! One thread, no polling: with nothing to tell it sleeps in `epoll_wait` without a timer.
+//! The capture has a thread of its own and does not wait for anything but the kernel: storing and handing out is the
+//! journal's thread, serving the server's, standard output the printer's. With nothing to tell all of them sleep.
 
 mod check;
 mod engine;
 mod host;
+mod journal;
 mod names;
+mod notify;
+mod past;
+mod settings;
 
 use std::{
     io::{self, Write},
-    path::Path,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -17,14 +22,20 @@ use aya::maps::{MapData, RingBuf};
 use tokio::{
     io::unix::AsyncFd,
     signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
 };
 
-pub use self::host::{boot_id, read_symbols, status};
 use self::{check::Next, engine::Engine};
+pub use self::{
+    host::{boot_id, read_symbols, status},
+    journal::{Journal, Shared, Shelf},
+    settings::Settings,
+};
 use crate::{
-    capture::{ClockWasSet, LadderOptions, Rings, RungReport},
-    deliver::Output,
+    capture::{ClockWasSet, Rings, RungReport},
+    deliver::{Backend, Message, Output, Printer, Status, stream::Hub},
+    serve::Serving,
     sys,
 };
 
@@ -40,24 +51,38 @@ pub enum DaemonError {
     /// Signal handlers.
     #[error("signal handlers: {0}")]
     Signals(io::Error),
+    /// A store in memory, or a thread.
+    #[error("starting: {0}")]
+    Start(String),
     /// Writing out.
     #[error("writing out: {0}")]
     Output(#[from] io::Error),
 }
 
+/// Refusals taken at once.
+const REFUSALS_AT_ONCE: u32 = 32;
+/// How often it is noted that all is as it was: the less, the narrower is the window of what happens while the daemon
+/// is down, and the better the last wall time known when the machine is.
+const NOTE_EVERY: Duration = Duration::from_mins(1);
+
 /// The running capture.
-pub struct Daemon<W> {
-    engine: Engine<W>,
+pub struct Daemon {
+    capture: Capture,
+    printer: Printer,
+    serving: Serving,
+}
+
+struct Capture {
+    engine: Engine,
+    backend: Backend,
     sources: Option<Sources>,
     clock_was_set: ClockWasSet,
     terminate: Signal,
     interrupt: Signal,
+    questions: mpsc::Receiver<oneshot::Sender<Status>>,
     /// There is more on the ring of refusals than was taken off it.
     more_refusals: bool,
 }
-
-/// Refusals taken at once.
-const REFUSALS_AT_ONCE: u32 = 32;
 
 /// The rings, as tokio waits on them.
 struct Sources {
@@ -72,30 +97,87 @@ impl Sources {
     }
 }
 
-impl<W: Write> Daemon<W> {
-    /// Climbs the ladder and opens the account. Must be called within a tokio runtime.
-    pub fn start(
-        ladder: LadderOptions,
-        timer_list: &Path,
-        cgroups: &Path,
+impl Daemon {
+    /// Opens store and doors, climbs the ladder, and tells what happened since an earlier run. Must be called within a
+    /// tokio runtime.
+    pub fn start<W: Write + Send + 'static>(
+        settings: &Settings,
         output: Output<W>,
     ) -> Result<Self, DaemonError> {
         // Caught first: whoever reads the status line may send one at once.
         let terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
         let interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
+        let (shelf, left) = settings.open_store()?;
+        let hub = Hub::new(settings.max_consumers, left.last_position);
+        let start = |error: io::Error| DaemonError::Start(error.to_string());
+        let (journal, shared) = Journal::start(shelf, Arc::clone(&hub)).map_err(start)?;
+        let printer = Printer::start(&hub, &shared.store, output, settings.all).map_err(start)?;
+        let opened = settings.doors.open();
         // Armed first: what is set from here on is either within the seed or told.
         let clock_was_set = ClockWasSet::new().map_err(DaemonError::Timerfd)?;
-        let mut engine = Engine::start(ladder, timer_list, cgroups, output)?;
+        let mut engine = Engine::start(
+            settings.ladder,
+            &settings.timer_list,
+            &settings.cgroups,
+            settings.thresholds,
+            left,
+            journal,
+        )?;
         let sources = sources(&mut engine)?;
-        engine.tell_status()?;
+        let (ask, questions) = mpsc::channel(16);
+        let backend = Backend {
+            hub,
+            store: shared.store,
+            report: shared.report,
+            tally: shared.tally,
+            listeners: Arc::new(Mutex::new(opened.listeners.clone())),
+            capture: ask,
+        };
+        engine.tell_status(backend.complete(engine.status()));
+        engine.look_back();
+        let serving = opened.serve(backend.clone()).map_err(start)?;
         sys::give_memory_back();
-        Ok(Self { engine, sources, clock_was_set, terminate, interrupt, more_refusals: false })
+        notify::ready(&format!("capturing by {}", engine.rung));
+        let capture = Capture {
+            engine,
+            backend,
+            sources,
+            clock_was_set,
+            terminate,
+            interrupt,
+            questions,
+            more_refusals: false,
+        };
+        Ok(Self { capture, printer, serving })
     }
 
-    /// Runs until SIGTERM or SIGINT, then tells the account.
-    pub async fn run(mut self) -> Result<(), DaemonError> {
+    /// Runs until SIGTERM or SIGINT, or until nothing more can be printed.
+    pub async fn run(&mut self) -> Result<(), DaemonError> {
+        tokio::select! {
+            result = self.capture.run() => result,
+            () = self.printer.failed() => Ok(()),
+        }
+    }
+
+    /// Tells the account, stores and hands out what is left, and lets everybody go. Must be called outside a runtime.
+    pub fn end(self) -> Result<(), DaemonError> {
+        notify::stopping();
+        let Self { mut capture, printer, serving } = self;
+        capture.settle();
+        printer.set_last(Message::Summary(capture.engine.summary()));
+        capture.engine.journal.end();
+        serving.end();
+        Ok(printer.finish()?)
+    }
+}
+
+impl Capture {
+    async fn run(&mut self) -> Result<(), DaemonError> {
         // Whatever happened while starting is looked at once.
         let mut check_at = Some(Instant::now());
+        let mut note_at = Instant::now() + NOTE_EVERY;
+        let watchdog = notify::watchdog_interval();
+        let mut alive_at = watchdog.map(|_| Instant::now());
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => break,
@@ -110,34 +192,50 @@ impl<W: Write> Daemon<W> {
                     fired.map_err(DaemonError::Timerfd)?;
                     sooner(&mut check_at, self.engine.settle_time());
                 }
+                Some(question) = self.questions.recv() => {
+                    // Whoever asked may have lost patience.
+                    let _ = question.send(self.engine.status());
+                }
                 () = tokio::task::yield_now(), if self.more_refusals => {}
                 () = at(check_at) => {
                     check_at = None;
-                    self.drain()?;
-                    match self.engine.check()? {
+                    self.drain();
+                    match self.engine.check() {
                         Next::Nothing => {}
                         Next::CheckAgain(delay) => sooner(&mut check_at, delay),
                         Next::HooksChanged => {
                             self.sources = sources(&mut self.engine)?;
+                            let status = self.backend.complete(self.engine.status());
+                            self.engine.tell_status(status);
                             sooner(&mut check_at, self.engine.settle_time());
                         }
                     }
                 }
+                () = sleep_until(note_at) => {
+                    note_at = Instant::now() + NOTE_EVERY;
+                    self.drain();
+                    if !self.engine.note() {
+                        sooner(&mut check_at, Duration::ZERO);
+                    }
+                }
+                () = at(alive_at) => {
+                    alive_at = watchdog.map(|interval| Instant::now() + interval);
+                    notify::watchdog();
+                }
             }
-            if self.drain()? {
+            if self.drain() {
                 sooner(&mut check_at, Duration::ZERO);
             }
-            self.engine.flush()?;
         }
-        self.finish()
+        Ok(())
     }
 
     /// Takes everything off the rings; says whether the clock should be looked at for it.
-    fn drain(&mut self) -> Result<bool, DaemonError> {
-        let Some(sources) = &mut self.sources else { return Ok(false) };
+    fn drain(&mut self) -> bool {
+        let Some(sources) = &mut self.sources else { return false };
         let mut measure = false;
         while let Some(item) = sources.events.get_mut().next() {
-            measure |= self.engine.record(&item)?;
+            measure |= self.engine.record(&item);
         }
         // A few at a time: whoever floods this ring must not keep the others waiting.
         self.more_refusals = true;
@@ -146,28 +244,26 @@ impl<W: Write> Daemon<W> {
                 self.more_refusals = false;
                 break;
             };
-            self.engine.record(&item)?;
+            self.engine.record(&item);
         }
-        Ok(measure)
+        measure
     }
 
-    fn finish(mut self) -> Result<(), DaemonError> {
-        // Within 100 ms every record that was being written is there.
+    /// Within 100 ms every record that was being written is there.
+    fn settle(&mut self) {
         for _ in 0..20 {
-            self.drain()?;
-            match self.engine.check()? {
+            self.drain();
+            match self.engine.check() {
                 Next::CheckAgain(delay) => std::thread::sleep(delay.min(Duration::from_millis(5))),
                 Next::Nothing | Next::HooksChanged => break,
             }
         }
-        self.drain()?;
-        self.engine.tell_summary()?;
-        self.engine.flush()?;
-        Ok(())
+        self.drain();
+        self.engine.note();
     }
 }
 
-fn sources<W: Write>(engine: &mut Engine<W>) -> Result<Option<Sources>, DaemonError> {
+fn sources(engine: &mut Engine) -> Result<Option<Sources>, DaemonError> {
     engine.take_rings().map(Sources::new).transpose().map_err(DaemonError::Timerfd)
 }
 

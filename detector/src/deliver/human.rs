@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::{Alarm, Message, Refused, Status, Summary};
 use crate::{
     actor::{Actor, ActorKind},
-    capture::{PathCoverage, RungReport, Size},
-    ledger::Jump,
+    impact::Impact,
+    ledger::{Jump, WindowKind},
 };
 
 /// The message for people, one or a few lines, without the last one's end.
@@ -14,8 +14,13 @@ pub fn human_line(message: &Message) -> String {
     match message {
         Message::Status(status) => status_lines(status),
         Message::Jump(jump) => jump_lines(jump),
+        Message::Impact(impact) => impact_line(impact),
+        Message::Missed(missed) => format!(
+            "!    {} steps were lost on the way (ring full); their sum follows unless it is 0",
+            missed.missed
+        ),
         Message::Lagged(missed) => {
-            format!("!    {missed} steps were lost on the way (ring full); their sum follows unless it is 0")
+            format!("!    too slow: {missed} entries were passed over; `timejump history` has them")
         }
         Message::Refused(refused) => refused_line(refused),
         Message::Alarm(Alarm { kind, message }) => format!("!    {kind}: {message}"),
@@ -38,7 +43,7 @@ fn status_lines(status: &Status) -> String {
 fn jump_lines(jump: &Jump) -> String {
     let how =
         if jump.delta_error_ns == 0 { "exact".to_owned() } else { format!("±{}ns", jump.delta_error_ns) };
-    format!(
+    let mut text = format!(
         "#{:<4}{}  {}  by {}\n     {} → {}  {how}, {}",
         jump.sequence,
         jump.delta,
@@ -47,7 +52,40 @@ fn jump_lines(jump: &Jump) -> String {
         jump.wall_before(),
         jump.wall_after(),
         jump.captured_by,
-    )
+    );
+    if let Some(window) = &jump.window {
+        let _ = write!(text, "\n     {}", unwatched(window.kind));
+    }
+    text
+}
+
+/// What the delta of a jump means that nobody watched.
+pub(super) fn unwatched(kind: WindowKind) -> &'static str {
+    match kind {
+        WindowKind::DaemonDown => "while timejump was down: the sum of all that happened meanwhile",
+        WindowKind::RebootBehind => {
+            "across a reboot: the clock is behind what it last showed; it went back by at least this"
+        }
+        WindowKind::RebootAhead => {
+            "across a reboot: the clock is far ahead of what it last showed; the machine was off for so long, or the clock \
+             went forward, by at most this"
+        }
+    }
+}
+
+fn impact_line(impact: &Impact) -> String {
+    let subject = &impact.subject;
+    let name = [&subject.namespace, &subject.name, &subject.container, &subject.volume];
+    let name: Vec<_> = name.into_iter().flatten().map(String::as_str).collect();
+    let confidence = super::json::word(impact.confidence);
+    printable(&format!(
+        "     → {} {} {}: {} ({confidence}, jump #{})",
+        subject.kind,
+        name.join("/"),
+        impact.kind,
+        impact.message,
+        impact.jump
+    ))
 }
 
 fn refused_line(refused: &Refused) -> String {
@@ -71,7 +109,7 @@ fn summary_line(summary: &Summary) -> String {
 }
 
 /// `chronyd[917] uid 0 (/usr/sbin/chronyd -F 1), child of systemd[1], chronyd.service`.
-fn who(actor: &Actor) -> String {
+pub fn who(actor: &Actor) -> String {
     let function = actor.function.as_deref();
     match actor.kind {
         ActorKind::Process => process(actor),
@@ -110,7 +148,7 @@ fn process(actor: &Actor) -> String {
 }
 
 /// Names, command lines and units are the processes' own: nothing in them may steer a terminal or turn a line around.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let is_steering = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -118,40 +156,12 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if is_steering(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// A table of the rungs.
-pub fn rung_table(reports: &[RungReport]) -> String {
-    let mut text = format!("{:<2} {:<15} {:<10} {}\n", "", "RUNG", "STATE", "WHY");
-    for report in reports {
-        let why = report.reason.as_deref().unwrap_or("");
-        let row = format!("{:<2} {:<15} {:<10} {why}", report.rung.letter(), report.rung, report.state);
-        let _ = writeln!(text, "{}", row.trim_end());
-    }
-    text
-}
-
-/// A table of the paths.
-pub fn coverage_table(coverage: &[PathCoverage]) -> String {
-    let mut text = format!("{:<15} {:<11} {:<8} {}\n", "PATH", "SIZE", "ACTOR", "NOTE");
-    for path in coverage {
-        let size = match path.size {
-            Size::Exact => "exact",
-            Size::DeltaOnly => "delta only",
-            Size::Blind => "blind",
-        };
-        let actor = if path.actor { "yes" } else { "no" };
-        let row = format!("{:<15} {size:<11} {actor:<8} {}", path.path, path.note.as_deref().unwrap_or(""));
-        let _ = writeln!(text, "{}", row.trim_end());
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        capture::{CapturedBy, StepPath},
-        clock::{BootNs, DeltaNs, OffsetNs},
-        ledger::Verdict,
+        clock::{BootNs, OffsetNs},
+        deliver::tests::jump,
     };
 
     fn actor() -> Actor {
@@ -171,17 +181,11 @@ mod tests {
     #[test]
     fn a_jump_reads_at_a_glance() {
         let jump = Jump {
-            sequence: 3,
-            at: BootNs(0),
-            delta: DeltaNs(-1_000_000_000),
-            delta_error_ns: 0,
             old: OffsetNs(1_000_000_000),
             new: OffsetNs(0),
-            path: StepPath::ClockSettime,
-            captured_by: CapturedBy::Fentry,
+            at: BootNs(0),
             actor: actor(),
-            verdict: Verdict::Unknown,
-            excursion: None,
+            ..jump(3, -1_000_000_000)
         };
         assert_eq!(
             human_line(&Message::Jump(jump)),

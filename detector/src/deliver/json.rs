@@ -1,13 +1,15 @@
 //! One JSON object a line.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Alarm, Message, Refused, Status, Summary};
 use crate::{
     actor::Actor,
     capture::{CapturedBy, StepPath},
     clock::{BootNs, DeltaNs, OffsetNs, WallNs},
-    ledger::{Jump, Verdict},
+    impact::{Confidence, Impact, Remedy, Subject},
+    ledger::{Evidence, Jump, Verdict, Window},
 };
 
 #[derive(Serialize)]
@@ -15,7 +17,8 @@ use crate::{
 enum Line<'a> {
     Status(&'a Status),
     Jump(JumpLine<'a>),
-    Lagged { missed: u64 },
+    Impact(ImpactLine<'a>),
+    Lagged { missed: u64, at: &'static str },
     Refused(&'a Refused),
     Alarm(&'a Alarm),
     Summary(SummaryLine),
@@ -36,7 +39,25 @@ struct JumpLine<'a> {
     captured_by: CapturedBy,
     actor: &'a Actor,
     verdict: Verdict,
+    evidence: &'a [Evidence],
     excursion: Option<u64>,
+    burst: u64,
+    loud: bool,
+    window: Option<&'a Window>,
+}
+
+#[derive(Serialize)]
+struct ImpactLine<'a> {
+    id: u64,
+    jump: u64,
+    kind: &'a str,
+    subject: &'a Subject,
+    from: Option<WallNs>,
+    until: Option<WallNs>,
+    confidence: Confidence,
+    remedy: Remedy,
+    message: &'a str,
+    evidence: &'a Value,
 }
 
 #[derive(Serialize)]
@@ -54,12 +75,14 @@ struct SummaryLine {
     suspended_ns: i64,
 }
 
-/// The message as a line of JSON, without its end. `boot_id` is this boot's.
-pub fn json_line(message: &Message, boot_id: &str) -> String {
+/// The message as a line of JSON, without its end.
+pub fn json_line(message: &Message) -> String {
     let line = match message {
         Message::Status(status) => Line::Status(status),
-        Message::Jump(jump) => Line::Jump(jump_line(jump, boot_id)),
-        Message::Lagged(missed) => Line::Lagged { missed: *missed },
+        Message::Jump(jump) => Line::Jump(jump_line(jump)),
+        Message::Impact(impact) => Line::Impact(impact_line(impact)),
+        Message::Missed(missed) => Line::Lagged { missed: missed.missed, at: "capture" },
+        Message::Lagged(missed) => Line::Lagged { missed: *missed, at: "consumer" },
         Message::Refused(refused) => Line::Refused(refused),
         Message::Alarm(alarm) => Line::Alarm(alarm),
         Message::Summary(summary) => Line::Summary(summary_line(summary)),
@@ -67,10 +90,29 @@ pub fn json_line(message: &Message, boot_id: &str) -> String {
     serde_json::to_string(&line).unwrap_or_else(|error| format!(r#"{{"type":"error","message":"{error}"}}"#))
 }
 
-fn jump_line<'a>(jump: &'a Jump, boot_id: &'a str) -> JumpLine<'a> {
+/// The word that JSON has for a value.
+pub(super) fn word<T: Serialize>(value: T) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        Ok(other) => other.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// A jump as a JSON object.
+pub fn jump_value(jump: &Jump) -> Value {
+    serde_json::to_value(Line::Jump(jump_line(jump))).unwrap_or_default()
+}
+
+/// An impact as a JSON object.
+pub fn impact_value(impact: &Impact) -> Value {
+    serde_json::to_value(Line::Impact(impact_line(impact))).unwrap_or_default()
+}
+
+fn jump_line(jump: &Jump) -> JumpLine<'_> {
     JumpLine {
         sequence: jump.sequence,
-        boot_id,
+        boot_id: &jump.boot_id,
         boottime_ns: jump.at,
         delta_ns: jump.delta,
         delta_error_ns: jump.delta_error_ns,
@@ -82,7 +124,26 @@ fn jump_line<'a>(jump: &'a Jump, boot_id: &'a str) -> JumpLine<'a> {
         captured_by: jump.captured_by,
         actor: &jump.actor,
         verdict: jump.verdict,
+        evidence: &jump.evidence,
         excursion: jump.excursion,
+        burst: jump.burst,
+        loud: jump.loud,
+        window: jump.window.as_ref(),
+    }
+}
+
+fn impact_line(impact: &Impact) -> ImpactLine<'_> {
+    ImpactLine {
+        id: impact.id,
+        jump: impact.jump,
+        kind: &impact.kind,
+        subject: &impact.subject,
+        from: impact.from,
+        until: impact.until,
+        confidence: impact.confidence,
+        remedy: impact.remedy,
+        message: &impact.message,
+        evidence: &impact.evidence,
     }
 }
 
@@ -114,12 +175,14 @@ mod tests {
     use super::*;
     use crate::{
         actor::{ActorKind, Pod},
-        ledger::Balance,
+        deliver::tests::jump,
+        ledger::{Balance, Missed},
     };
 
     #[test]
     fn a_jump_is_as_the_contract_says() {
         let jump = Jump {
+            boot_id: "b00t".into(),
             sequence: 17,
             at: BootNs(1_000),
             delta: DeltaNs(-4_752_000_000_000_000),
@@ -136,9 +199,10 @@ mod tests {
                 ..Actor::default()
             },
             verdict: Verdict::Unknown,
-            excursion: None,
+            excursion: Some(3),
+            ..jump(17, 0)
         };
-        let line: Value = serde_json::from_str(&json_line(&Message::Jump(jump), "b00t")).unwrap();
+        let line: Value = serde_json::from_str(&json_line(&Message::Jump(jump))).unwrap();
         for (key, want) in [
             ("type", json!("jump")),
             ("sequence", json!(17)),
@@ -151,7 +215,10 @@ mod tests {
             ("path", json!("clock_settime")),
             ("captured_by", json!("fentry")),
             ("verdict", json!("unknown")),
-            ("excursion", Value::Null),
+            ("excursion", json!(3)),
+            ("burst", json!(17)),
+            ("loud", json!(true)),
+            ("window", Value::Null),
         ] {
             assert_eq!(line[key], want, "{key}");
         }
@@ -168,7 +235,37 @@ mod tests {
 
     #[test]
     fn lagged_is_as_the_contract_says() {
-        assert_eq!(json_line(&Message::Lagged(12), ""), r#"{"type":"lagged","missed":12}"#);
+        assert_eq!(json_line(&Message::Lagged(12)), r#"{"type":"lagged","missed":12,"at":"consumer"}"#);
+        let missed = Missed { boot_id: "".into(), at: BootNs(1), missed: 12 };
+        assert_eq!(json_line(&Message::Missed(missed)), r#"{"type":"lagged","missed":12,"at":"capture"}"#);
+    }
+
+    #[test]
+    fn an_impact_is_as_the_contract_says() {
+        let impact = Impact {
+            id: 4,
+            jump: 17,
+            kind: "token_not_yet_valid".into(),
+            subject: Subject {
+                kind: "pod".into(),
+                namespace: Some("kube-system".into()),
+                ..Subject::default()
+            },
+            from: Some(WallNs(0)),
+            until: None,
+            confidence: Confidence::Predicted,
+            remedy: Remedy::RestartKubelet,
+            message: "m".into(),
+            evidence: json!({}),
+        };
+        let want = json!({
+            "type": "impact", "id": 4, "jump": 17, "kind": "token_not_yet_valid",
+            "subject": {"kind": "pod", "namespace": "kube-system", "name": null, "uid": null, "container": null,
+                        "volume": null},
+            "from": "1970-01-01T00:00:00.000000000Z", "until": null, "confidence": "predicted",
+            "remedy": "restart_kubelet", "message": "m", "evidence": {},
+        });
+        assert_eq!(impact_value(&impact), want);
     }
 
     #[test]
@@ -185,7 +282,7 @@ mod tests {
         };
         for (witness, error, residual) in [(150, 0, 0), (152, 5, 0), (152, 1, 2)] {
             let summary = Summary { balance, offset_now: (OffsetNs(witness), error), dropped: 0, refused: 0 };
-            let line: Value = serde_json::from_str(&json_line(&Message::Summary(summary), "")).unwrap();
+            let line: Value = serde_json::from_str(&json_line(&Message::Summary(summary))).unwrap();
             assert_eq!(line["residual_ns"], json!(residual), "{witness} ± {error}");
         }
     }

@@ -1,12 +1,29 @@
 //! What leaves the daemon, and how it is written.
 
+mod backend;
+pub mod grpc;
+pub mod http;
 mod human;
 mod json;
 mod output;
+mod printer;
+mod show;
+mod status_screen;
+pub mod stream;
+mod table;
+mod tally;
 
-pub use human::{coverage_table, human_line, rung_table};
-pub use json::json_line;
+pub use backend::{Backend, Unresponsive, locked};
+pub use human::{human_line, printable, who};
+pub use json::{impact_value, json_line, jump_value};
 pub use output::{Output, OutputFormat};
+pub use printer::Printer;
+pub use show::{Shown, show_screen};
+pub use status_screen::status_screen;
+pub use table::{Colour, JumpTable};
+pub use tally::{Sums, Tally};
+
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -14,7 +31,8 @@ use crate::{
     actor::Actor,
     capture::{PathCoverage, Rung, RungReport, StepPath},
     clock::{BootNs, OffsetNs},
-    ledger::{Balance, Jump},
+    impact::Impact,
+    ledger::{Balance, Jump, Missed},
 };
 
 /// One thing to tell.
@@ -24,7 +42,11 @@ pub enum Message {
     Status(Status),
     /// A jump.
     Jump(Jump),
-    /// So many steps were lost on the way; the sum of what they moved follows as a jump unless it is 0.
+    /// An impact, for the first time or again.
+    Impact(Impact),
+    /// Steps were lost on the way from the kernel; the sum of what they moved follows as a jump unless it is 0.
+    Missed(Missed),
+    /// This consumer was too slow for so many entries.
     Lagged(u64),
     /// Somebody tried to set the clock and was refused.
     Refused(Refused),
@@ -34,11 +56,18 @@ pub enum Message {
     Summary(Summary),
 }
 
+impl Message {
+    /// Whether it is kept in the store, and so has a place of its own in the stream.
+    pub fn is_stored(&self) -> bool {
+        matches!(self, Self::Jump(_) | Self::Impact(_) | Self::Missed(_))
+    }
+}
+
 /// Where capture stands.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     /// Of timejump.
-    pub version: &'static str,
+    pub version: String,
     /// The kernel's release.
     pub kernel: String,
     /// Of this boot.
@@ -55,13 +84,96 @@ pub struct Status {
     pub coverage: Vec<PathCoverage>,
     /// What checks the account.
     pub witnesses: Vec<WitnessReport>,
+    /// The daemon around it; nothing where none runs.
+    pub daemon: Option<DaemonReport>,
+}
+
+/// How the daemon stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct DaemonReport {
+    /// When it started, ns since boot.
+    pub started_boottime_ns: BootNs,
+    /// When this was told, ns since boot.
+    pub now_boottime_ns: BootNs,
+    /// The account.
+    pub ledger: LedgerReport,
+    /// What outlives it.
+    pub store: StoreReport,
+    /// Where it can be asked.
+    pub listeners: Vec<Listener>,
+    /// Who follows the stream.
+    pub consumers: ConsumersReport,
+}
+
+/// How the account stands.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct LedgerReport {
+    /// The wall offset when it was opened.
+    pub start_offset_ns: OffsetNs,
+    /// Sum of all reported deltas since.
+    pub sum_of_deltas_ns: i64,
+    /// Jumps reported.
+    pub jumps: u64,
+    /// Steps lost on the way.
+    pub missed: u64,
+    /// Records that found the ring full.
+    pub dropped: u64,
+    /// Refused attempts.
+    pub refused: u64,
+    /// Suspends seen.
+    pub suspends: u64,
+    /// Time slept in them, ns.
+    pub suspended_ns: i64,
+    /// Number of the last jump since the account was opened; 0 if there was none.
+    pub last_sequence: u64,
+    /// When that was, ns since boot.
+    pub last_boottime_ns: BootNs,
+}
+
+/// How the store stands.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct StoreReport {
+    /// Its file; nothing if it is in memory only.
+    pub path: Option<PathBuf>,
+    /// `ok`, or what is wrong.
+    pub state: String,
+    /// Jumps in it.
+    pub jumps: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// Entries that wait to be written.
+    pub backlog: u64,
+    /// Entries that were given up.
+    pub unstored: u64,
+}
+
+/// One place where the daemon can be asked.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listener {
+    /// `unix`, `tcp`, `http`.
+    pub kind: String,
+    /// Where.
+    pub address: String,
+    /// `listening`, or why not.
+    pub state: String,
+}
+
+/// Who follows the stream.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct ConsumersReport {
+    /// How many now.
+    pub now: u64,
+    /// How many there may be.
+    pub limit: u64,
+    /// Entries that they were too slow for, all together.
+    pub lagged: u64,
 }
 
 /// How a witness stands.
 #[derive(Clone, Debug, Serialize)]
 pub struct WitnessReport {
     /// `timerfd`, `timer_list`, `bracketed_reads`.
-    pub name: &'static str,
+    pub name: String,
     /// What it can do, or why it cannot.
     pub state: String,
 }
@@ -85,8 +197,8 @@ pub struct Refused {
 /// Something is wrong with the capture.
 #[derive(Clone, Debug, Serialize)]
 pub struct Alarm {
-    /// What: `hook_silent`, `foreign_record`.
-    pub kind: &'static str,
+    /// What: `hook_silent`, `foreign_record`, `store`.
+    pub kind: String,
     /// For people.
     pub message: String,
 }
@@ -102,4 +214,36 @@ pub struct Summary {
     pub dropped: u64,
     /// Refused attempts.
     pub refused: u64,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use crate::{
+        actor::Actor,
+        capture::{CapturedBy, StepPath},
+        clock::{BootNs, DeltaNs, OffsetNs},
+        ledger::{Jump, Verdict},
+    };
+
+    /// Jump number `sequence` by `delta` ns.
+    pub(crate) fn jump(sequence: u64, delta: i64) -> Jump {
+        Jump {
+            sequence,
+            boot_id: "b00t".into(),
+            at: BootNs(sequence),
+            delta: DeltaNs(delta),
+            delta_error_ns: 0,
+            old: OffsetNs(0),
+            new: OffsetNs(delta),
+            path: StepPath::ClockSettime,
+            captured_by: CapturedBy::Fentry,
+            actor: Actor::unknown(),
+            verdict: Verdict::Unknown,
+            evidence: Vec::new(),
+            excursion: None,
+            burst: sequence,
+            loud: true,
+            window: None,
+        }
+    }
 }

@@ -20,21 +20,20 @@ pub enum OutputFormat {
 #[derive(Debug)]
 pub struct Output<W> {
     format: OutputFormat,
-    boot_id: String,
     to: W,
 }
 
 impl<W: Write> Output<W> {
-    /// Writes to `to`; `boot_id` is this boot's.
-    pub fn new(format: OutputFormat, boot_id: String, to: W) -> Self {
-        Self { format, boot_id, to }
+    /// Writes to `to`.
+    pub fn new(format: OutputFormat, to: W) -> Self {
+        Self { format, to }
     }
 
     /// Writes one message and its line's end. Buffered as `to` is: [`Self::flush`] when there is no more for now.
     pub fn tell(&mut self, message: &Message) -> io::Result<()> {
         let line = match self.format {
             OutputFormat::Human => human_line(message),
-            OutputFormat::Json => json_line(message, &self.boot_id),
+            OutputFormat::Json => json_line(message),
         };
         writeln!(self.to, "{line}")
     }

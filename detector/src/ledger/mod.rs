@@ -5,9 +5,21 @@
 //! difference is its exact sum; where a witness disagrees with the chain, the difference is a residual. Both are
 //! reported as jumps, of path `unattributed`.
 
+mod burst;
+mod excursion;
+mod judge;
 mod jump;
+mod reporter;
+mod thresholds;
 
-pub use jump::{Jump, Verdict};
+pub use burst::{Bursts, LONGEST as LONGEST_BURST, QUIET as BURST_QUIET};
+pub use excursion::{Closed, Excursion, Excursions};
+pub use judge::{Circumstances, Evidence, Verdict, judge};
+pub use jump::{Jump, Missed, Window, WindowKind};
+pub use reporter::{Reported, Reporter};
+pub use thresholds::Thresholds;
+
+use std::sync::Arc;
 
 use crate::{
     actor::Actor,
@@ -24,6 +36,8 @@ pub struct Ledger {
     /// The most by which `offset` can be wrong, ns.
     error: u64,
     kernel_sequence: u64,
+    boot_id: Arc<str>,
+    last_number: u64,
     jumps: u64,
     missed: u64,
     sum: DeltaNs,
@@ -88,12 +102,20 @@ impl Ledger {
             offset: start,
             error,
             kernel_sequence,
+            boot_id: "".into(),
+            last_number: 0,
             jumps: 0,
             missed: 0,
             sum: DeltaNs::ZERO,
             suspends: 0,
             suspended_ns: 0,
         }
+    }
+
+    /// Numbers the jumps of this boot on from `last_number`, the last that was given on this node.
+    #[must_use]
+    pub fn numbered(self, boot_id: Arc<str>, last_number: u64) -> Self {
+        Self { boot_id, last_number, ..self }
     }
 
     /// The wall offset by the account.
@@ -113,8 +135,7 @@ impl Ledger {
 
     /// The account so far.
     pub fn balance(&self) -> Balance {
-        let Self { start, offset, error, kernel_sequence: _, jumps, missed, sum, suspends, suspended_ns } =
-            *self;
+        let &Self { start, offset, error, jumps, missed, sum, suspends, suspended_ns, .. } = self;
         Balance { start, offset, error, sum, jumps, missed, suspends, suspended_ns }
     }
 
@@ -180,16 +201,27 @@ impl Ledger {
 
     /// Enters a jump. Its new offset is known to within `error` ns.
     pub fn enter(&mut self, entry: Entry, error: u64) -> Jump {
-        let delta = entry.new.since(entry.old);
-        self.jumps += 1;
-        self.sum = self.sum.plus(delta);
         let delta_error_ns = self.error.saturating_add(error);
         self.offset = entry.new;
         self.error = error;
+        let jump = self.number(entry, delta_error_ns);
+        self.jumps += 1;
+        self.sum = self.sum.plus(jump.delta);
+        jump
+    }
+
+    /// Numbers a jump that lies outside this account: it came about before this boot, where offsets have another zero.
+    pub fn outside(&mut self, entry: Entry) -> Jump {
+        self.number(entry, 0)
+    }
+
+    fn number(&mut self, entry: Entry, delta_error_ns: u64) -> Jump {
+        self.last_number += 1;
         Jump {
-            sequence: self.jumps,
+            sequence: self.last_number,
+            boot_id: Arc::clone(&self.boot_id),
             at: entry.at,
-            delta,
+            delta: entry.new.since(entry.old),
             delta_error_ns,
             old: entry.old,
             new: entry.new,
@@ -197,7 +229,11 @@ impl Ledger {
             captured_by: entry.captured_by,
             actor: entry.actor,
             verdict: Verdict::Unknown,
+            evidence: Vec::new(),
             excursion: None,
+            burst: self.last_number,
+            loud: true,
+            window: None,
         }
     }
 

@@ -2,6 +2,23 @@ use super::*;
 
 const AT: BootNs = BootNs(1);
 
+/// Jump number `sequence`, at that many ns after boot, between these offsets.
+pub(super) fn jump(sequence: u64, old: i64, new: i64) -> Jump {
+    let mut ledger = Ledger::open(OffsetNs(old), 0, 0).numbered("boot".into(), sequence - 1);
+    Jump { at: BootNs(sequence), ..ledger.enter(entry(old, new), 0) }
+}
+
+/// Some time in which nobody watched.
+pub(super) fn window() -> Window {
+    Window {
+        kind: WindowKind::DaemonDown,
+        from_boot_id: "boot".into(),
+        from_boottime_ns: BootNs(0),
+        from_wall: crate::clock::WallNs(0),
+        to_boottime_ns: BootNs(1),
+    }
+}
+
 fn entry(old: i64, new: i64) -> Entry {
     Entry {
         at: AT,
@@ -143,5 +160,15 @@ fn whatever_is_lost_the_account_balances() {
         .sum();
     assert_eq!(ledger.offset(), OffsetNs(offset));
     assert_eq!(ledger.balance().missed, missed + tail);
+    assert_balanced(&ledger);
+}
+
+#[test]
+fn numbers_go_on_and_what_lies_outside_moves_no_sum() {
+    let mut ledger = Ledger::open(OffsetNs(100), 0, 0).numbered("boot".into(), 41);
+    let outside = ledger.outside(entry(-7, 100));
+    assert_eq!((outside.sequence, outside.delta), (42, DeltaNs(107)));
+    assert_eq!(ledger.enter(entry(100, 130), 0).sequence, 43);
+    assert_eq!((ledger.balance().jumps, ledger.balance().sum), (1, DeltaNs(30)));
     assert_balanced(&ledger);
 }

@@ -46,7 +46,7 @@ pub(super) fn status_of(stage: &Stage) -> Result<Status> {
     ensure!(output.status.success(), "{command:?} ended with {}: {errors}", output.status);
     let text = String::from_utf8(output.stdout)?;
     match Line::parse(text.trim_end())? {
-        Line::Status(status) => Ok(status),
+        Line::Status(status) => Ok(*status),
         other => bail!("{command:?} printed {other:?}"),
     }
 }

@@ -21,11 +21,23 @@ pub struct ForBuilding {
 
 /// What building needs.
 pub fn for_building(layout: &Layout, choice: Choice) -> Result<ForBuilding> {
+    protocol_compiler()?;
     let toolchain = toolchain::provide(choice)?;
     eprintln!("xtask: {toolchain}: compiles the eBPF half");
     let linker = bpf_linker::provide(layout, &toolchain)?;
     eprintln!("xtask: {}: links the eBPF half", linker.display());
     Ok(ForBuilding { toolchain, linker })
+}
+
+fn protocol_compiler() -> Result<()> {
+    if process::find("protoc").is_none() {
+        packages::install(&[Package {
+            name: "protobuf-compiler",
+            why: "compiles the protocol of the jump event stream",
+        }])?;
+    }
+    ensure!(process::find("protoc").is_some(), "protoc is still not in PATH");
+    Ok(())
 }
 
 /// The emulator of the guests; installs it if that is possible.

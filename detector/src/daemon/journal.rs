@@ -1,0 +1,392 @@
+//! Joins store and stream: what is told is stored first and handed out then.
+//!
+//! A thread of its own, so that a slow disk does not hold up the capture. It takes all that has come since the last
+//! commit at once, so that a storm of jumps costs one commit for many. While the store cannot be written, entries are
+//! handed out all the same, kept for later, and the trouble is told.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Mutex},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
+
+use crate::{
+    actor::Actor,
+    capture::{CapturedBy, StepPath},
+    clock::OffsetNs,
+    deliver::{
+        Alarm, Message, StoreReport, Tally, locked as lock,
+        stream::{Hub, Told},
+    },
+    ledger::{Excursion, Jump, Missed, Reported},
+    store::{self, Continuity, Directory, Kept, Retention, Store},
+};
+
+/// Entries on their way to the thread.
+const ON_THE_WAY: usize = 1 << 14;
+/// Entries kept for a store that cannot be written.
+const BACKLOG: usize = 1 << 14;
+/// Entries in one commit.
+const BATCH: usize = 1024;
+/// When a store that could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+/// New entries after which old ones are deleted.
+const RETAIN_EVERY: usize = 1000;
+
+/// One thing for the thread to do.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are jumps")]
+enum Order {
+    Tell { message: Message, excursion: Option<Excursion>, now: Option<Continuity> },
+    Note(Continuity),
+}
+
+/// The capture's end.
+#[derive(Debug)]
+pub struct Journal {
+    orders: Sender<Order>,
+    /// What did not fit, as one.
+    overflow: Option<Overflow>,
+    thread: JoinHandle<()>,
+}
+
+/// Jumps for which there was no room on the way.
+#[derive(Debug)]
+struct Overflow {
+    count: u64,
+    from: OffsetNs,
+    last: Jump,
+    now: Continuity,
+}
+
+/// What others may look at.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Hands entries out.
+    pub hub: Arc<Hub>,
+    /// Past entries.
+    pub store: Arc<Mutex<Store>>,
+    /// How the store stands.
+    pub report: Arc<Mutex<StoreReport>>,
+    /// What was told, counted.
+    pub tally: Arc<Mutex<Tally>>,
+}
+
+/// The store and all that is needed to mend it.
+#[derive(Debug)]
+pub struct Shelf {
+    /// Where entries go.
+    pub store: Store,
+    /// Nothing for a store in memory.
+    pub directory: Option<Directory>,
+    /// How much is kept.
+    pub retention: Retention,
+    /// Why the store is in memory, if it is so against the operator's wish.
+    pub why_in_memory: Option<String>,
+    /// Of the last entry that an earlier run stored.
+    pub last_position: u64,
+}
+
+impl Journal {
+    /// Starts the thread.
+    pub fn start(shelf: Shelf, hub: Arc<Hub>) -> io::Result<(Self, Shared)> {
+        let Shelf { store, directory, retention, why_in_memory, last_position } = shelf;
+        let report = StoreReport {
+            path: store.path().cloned(),
+            state: why_in_memory.map_or_else(|| "ok".to_owned(), |why| format!("in memory only: {why}")),
+            ..StoreReport::default()
+        };
+        let shared = Shared {
+            hub,
+            store: Arc::new(Mutex::new(store)),
+            report: Arc::new(Mutex::new(report)),
+            tally: Arc::default(),
+        };
+        let (orders, received) = channel(ON_THE_WAY);
+        let mut clerk = Clerk {
+            shared: shared.clone(),
+            directory,
+            retention,
+            position: last_position,
+            backlog: VecDeque::new(),
+            now: None,
+            trouble: None,
+            unstored: 0,
+            since_retained: 0,
+        };
+        clerk.measure();
+        let thread = thread::Builder::new().name("journal".into()).spawn(move || clerk.work(received))?;
+        Ok((Self { orders, overflow: None, thread }, shared))
+    }
+
+    /// Stores and hands out. Never waits.
+    pub fn tell(&mut self, message: Message) {
+        self.flush_overflow();
+        self.send(Order::Tell { message, excursion: None, now: None });
+    }
+
+    /// Stores a jump with what is known after it, and hands it out. Never waits.
+    pub fn tell_jump(&mut self, reported: Reported, now: Continuity) {
+        self.flush_overflow();
+        let Reported { jump, excursion } = reported;
+        self.send(Order::Tell { message: Message::Jump(jump), excursion, now: Some(now) });
+    }
+
+    /// Notes what is known now.
+    pub fn note(&mut self, now: Continuity) {
+        self.flush_overflow();
+        self.send(Order::Note(now));
+    }
+
+    /// Ends the thread once everything is stored and handed out.
+    pub fn end(mut self) {
+        self.flush_overflow();
+        if let Some(overflow) = self.overflow.take() {
+            for order in overflow.orders() {
+                // Fails only if the thread is gone, which panics abort.
+                let _ = self.orders.blocking_send(order);
+            }
+        }
+        drop(self.orders);
+        let _ = self.thread.join();
+    }
+
+    fn send(&mut self, order: Order) {
+        if self.overflow.is_some() {
+            return self.merge(order);
+        }
+        if let Err(TrySendError::Full(order)) = self.orders.try_send(order) {
+            self.merge(order);
+        }
+    }
+
+    /// The way is full: jumps are summed up until there is room. Other messages are worth less than the memory.
+    fn merge(&mut self, order: Order) {
+        let Order::Tell { message: Message::Jump(jump), now: Some(now), .. } = order else { return };
+        match &mut self.overflow {
+            Some(overflow) => {
+                overflow.count += 1;
+                overflow.last = jump;
+                overflow.now = now;
+            }
+            none => *none = Some(Overflow { count: 1, from: jump.old, last: jump, now }),
+        }
+    }
+
+    fn flush_overflow(&mut self) {
+        let room = self.orders.capacity() >= 2;
+        if let Some(overflow) = self.overflow.take_if(|_| room) {
+            for order in overflow.orders() {
+                let _ = self.orders.try_send(order);
+            }
+        }
+    }
+}
+
+impl Overflow {
+    /// As a gap is told: so many are missing, and their sum.
+    fn orders(self) -> Vec<Order> {
+        let Self { count, from, last, now } = self;
+        let missed = Missed { boot_id: Arc::clone(&last.boot_id), at: last.at, missed: count };
+        let mut orders =
+            vec![Order::Tell { message: Message::Missed(missed), excursion: None, now: Some(now.clone()) }];
+        let delta = last.new.since(from);
+        if delta.0 != 0 {
+            let jump = Jump {
+                delta,
+                old: from,
+                path: StepPath::Unattributed,
+                captured_by: CapturedBy::Reconcile,
+                actor: Actor::unknown(),
+                evidence: Vec::new(),
+                excursion: None,
+                burst: last.sequence,
+                loud: true,
+                ..last
+            };
+            orders.push(Order::Tell { message: Message::Jump(jump), excursion: None, now: Some(now) });
+        }
+        orders
+    }
+}
+
+/// The thread.
+struct Clerk {
+    shared: Shared,
+    directory: Option<Directory>,
+    retention: Retention,
+    position: u64,
+    /// What is not stored yet.
+    backlog: VecDeque<(u64, Kept)>,
+    now: Option<Continuity>,
+    /// Why the store cannot be written at present.
+    trouble: Option<String>,
+    /// Entries given up for good.
+    unstored: u64,
+    since_retained: usize,
+}
+
+impl Clerk {
+    fn work(&mut self, mut orders: Receiver<Order>) {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return tracing::error!("the journal's runtime: {error}"),
+        };
+        let mut batch = Vec::new();
+        loop {
+            let waiting = !self.backlog.is_empty();
+            let came = runtime.block_on(async {
+                tokio::select! {
+                    came = orders.recv_many(&mut batch, BATCH) => Some(came),
+                    () = tokio::time::sleep(RETRY), if waiting => None,
+                }
+            });
+            self.take(std::mem::take(&mut batch));
+            if came == Some(0) {
+                break;
+            }
+        }
+        let _ = lock(&self.shared.store).checkpoint();
+        self.shared.hub.close();
+    }
+
+    /// Stores a batch, then hands it out.
+    fn take(&mut self, batch: Vec<Order>) {
+        let mut out = Vec::with_capacity(batch.len());
+        let mut last_jump = None;
+        for order in batch {
+            match order {
+                Order::Note(now) => self.now = Some(now),
+                Order::Tell { message, excursion, now } => {
+                    self.now = now.or(self.now.take());
+                    let kept = match &message {
+                        Message::Jump(jump) => {
+                            last_jump = Some(jump.sequence);
+                            Some(Kept::Jump(jump.clone(), excursion))
+                        }
+                        Message::Impact(impact) => Some(Kept::Impact(impact.clone())),
+                        Message::Missed(missed) => Some(Kept::Missed(missed.clone())),
+                        _ => None,
+                    };
+                    if let Some(kept) = kept {
+                        self.position += 1;
+                        self.backlog.push_back((self.position, kept));
+                    }
+                    out.push(Arc::new(Told { position: self.position, message }));
+                }
+            }
+        }
+        out.extend(self.store());
+        if let (Some(sequence), Some(directory)) = (last_jump, &self.directory)
+            && let Err(error) = directory.note_last_told(sequence)
+        {
+            tracing::debug!("the number of the last jump: {error}");
+        }
+        {
+            let mut tally = lock(&self.shared.tally);
+            for told in &out {
+                tally.count(&told.message);
+            }
+        }
+        for told in &out {
+            self.shared.hub.publish(told);
+        }
+    }
+
+    /// Writes the backlog. Tells of trouble, and of its end.
+    fn store(&mut self) -> Option<Arc<Told>> {
+        if self.backlog.is_empty() && self.now.is_none() {
+            return None;
+        }
+        self.backlog.make_contiguous();
+        let result = self.write();
+        let news = match result {
+            Ok(()) => {
+                self.since_retained += self.backlog.len();
+                self.backlog.clear();
+                self.now = None;
+                self.retain();
+                let was = self.trouble.take();
+                was.map(|_| "the store can be written again; what waited is stored".to_owned())
+            }
+            Err(trouble) => {
+                while self.backlog.len() > BACKLOG {
+                    self.backlog.pop_front();
+                    self.unstored += 1;
+                }
+                let known = self.trouble.replace(trouble.clone());
+                known.is_none().then(|| {
+                    format!(
+                        "the store cannot be written ({trouble}): jumps are still told; up to {BACKLOG} wait in memory \
+                         for the store, which is tried again every {} s",
+                        RETRY.as_secs()
+                    )
+                })
+            }
+        };
+        self.measure();
+        news.map(|message| {
+            tracing::warn!("{message}");
+            let alarm = Message::Alarm(Alarm { kind: "store".into(), message });
+            Arc::new(Told { position: self.position, message: alarm })
+        })
+    }
+
+    fn write(&mut self) -> Result<(), String> {
+        let (entries, _) = self.backlog.as_slices();
+        let result = lock(&self.shared.store).append(entries, self.now.as_ref());
+        let error = match result {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if store::is_damage(&error)
+            && let Some(directory) = &self.directory
+        {
+            // Sets a damaged one aside.
+            let (fresh, _) = store::open(directory, self.retention).map_err(|error| error.to_string())?;
+            let mut store = lock(&self.shared.store);
+            *store = fresh;
+            return store.append(entries, self.now.as_ref()).map_err(|error| error.to_string());
+        }
+        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
+            // One entry that can never be stored must not keep the others from it.
+            let mut store = lock(&self.shared.store);
+            for entry in entries {
+                if let Err(error) = store.append(std::slice::from_ref(entry), self.now.as_ref()) {
+                    tracing::error!("not stored: {error}: {entry:?}");
+                    self.unstored += 1;
+                }
+            }
+            return Ok(());
+        }
+        Err(error.to_string())
+    }
+
+    fn retain(&mut self) {
+        if self.since_retained >= RETAIN_EVERY {
+            self.since_retained = 0;
+            match lock(&self.shared.store).retain() {
+                Ok(0) => {}
+                Ok(gone) => tracing::debug!("{gone} old jumps deleted"),
+                Err(error) => tracing::warn!("cannot delete old jumps: {error}"),
+            }
+        }
+    }
+
+    fn measure(&mut self) {
+        let extent = lock(&self.shared.store).extent();
+        let mut report = lock(&self.shared.report);
+        if let Ok(extent) = extent {
+            (report.jumps, report.bytes) = (extent.jumps, extent.bytes);
+        }
+        report.backlog = u64::try_from(self.backlog.len()).unwrap_or(u64::MAX);
+        report.unstored = self.unstored;
+        if report.path.is_some() {
+            report.state = self.trouble.clone().unwrap_or_else(|| "ok".to_owned());
+        }
+    }
+}

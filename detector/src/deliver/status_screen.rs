@@ -1,0 +1,102 @@
+//! `timejump status` for people.
+
+use std::fmt::Write as _;
+
+use super::{DaemonReport, Status};
+use crate::{
+    capture::{PathCoverage, RungReport, Size},
+    clock::DeltaNs,
+};
+
+/// The screen.
+pub fn status_screen(status: &Status) -> String {
+    let mut text =
+        format!("timejump {}, kernel {}, boot {}\n", status.version, status.kernel, status.boot_id);
+    if let Some(daemon) = &status.daemon {
+        text += &daemon_lines(daemon);
+    }
+    text.push('\n');
+    text += &rung_table(&status.rungs);
+    let _ = writeln!(text, "\nBy {}:", status.rung);
+    text += &coverage_table(&status.coverage);
+    text += "\nWITNESS         STATE\n";
+    for witness in &status.witnesses {
+        let _ = writeln!(text, "{:<15} {}", witness.name, witness.state);
+    }
+    text
+}
+
+fn daemon_lines(daemon: &DaemonReport) -> String {
+    let span = |ns: u64| {
+        let text = DeltaNs(i64::try_from(ns).unwrap_or(i64::MAX)).short();
+        text.trim_start_matches('+').to_owned()
+    };
+    let ledger = &daemon.ledger;
+    let running = daemon.now_boottime_ns.0.saturating_sub(daemon.started_boottime_ns.0);
+    let last = if ledger.last_sequence == 0 {
+        String::new()
+    } else {
+        let ago = daemon.now_boottime_ns.0.saturating_sub(ledger.last_boottime_ns.0);
+        format!(", the last #{} {} ago", ledger.last_sequence, span(ago))
+    };
+    let mut text = String::new();
+    let mut field = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<10} {value}");
+    };
+    field("running", format!("for {}", span(running)));
+    field("ledger", format!("{} jumps, sum {}{last}", ledger.jumps, DeltaNs(ledger.sum_of_deltas_ns)));
+    for (n, what) in [
+        (ledger.missed, "steps lost on the way"),
+        (ledger.refused, "attempts refused"),
+        (ledger.suspends, "suspends"),
+    ] {
+        if n != 0 {
+            field("", format!("{n} {what}"));
+        }
+    }
+    let store = &daemon.store;
+    let place = store.path.as_ref().map_or_else(|| "in memory".to_owned(), |path| path.display().to_string());
+    let mut line = format!("{place}: {} jumps, {} KiB", store.jumps, store.bytes / 1024);
+    if store.state != "ok" {
+        let _ = write!(line, "; {}", store.state);
+    }
+    if store.backlog != 0 {
+        let _ = write!(line, "; {} entries wait", store.backlog);
+    }
+    field("store", line);
+    for listener in &daemon.listeners {
+        field(&listener.kind, format!("{}: {}", listener.address, listener.state));
+    }
+    let consumers = daemon.consumers;
+    let mut line = format!("{} of at most {}", consumers.now, consumers.limit);
+    if consumers.lagged != 0 {
+        let _ = write!(line, "; too slow for {} entries, all together", consumers.lagged);
+    }
+    field("consumers", line);
+    text
+}
+
+fn rung_table(reports: &[RungReport]) -> String {
+    let mut text = format!("{:<2} {:<15} {:<10} {}\n", "", "RUNG", "STATE", "WHY");
+    for report in reports {
+        let why = report.reason.as_deref().unwrap_or("");
+        let row = format!("{:<2} {:<15} {:<10} {why}", report.rung.letter(), report.rung, report.state);
+        let _ = writeln!(text, "{}", row.trim_end());
+    }
+    text
+}
+
+fn coverage_table(coverage: &[PathCoverage]) -> String {
+    let mut text = format!("{:<15} {:<11} {:<8} {}\n", "PATH", "SIZE", "ACTOR", "NOTE");
+    for path in coverage {
+        let size = match path.size {
+            Size::Exact => "exact",
+            Size::DeltaOnly => "delta only",
+            Size::Blind => "blind",
+        };
+        let actor = if path.actor { "yes" } else { "no" };
+        let row = format!("{:<15} {size:<11} {actor:<8} {}", path.path, path.note.as_deref().unwrap_or(""));
+        let _ = writeln!(text, "{}", row.trim_end());
+    }
+    text
+}

@@ -1,0 +1,227 @@
+//! Replay, then live, without gap or doubling.
+//!
+//! The subscription is there from the beginning, and remembers the last entry that was handed out before it. Up to that
+//! one the store is read; what comes after is in the queue. Nothing is handed out that is not stored, so the two meet
+//! without a gap.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Filter, Hub, Item, Subscription, Told, TooMany};
+use crate::{
+    deliver::Message,
+    store::{Kept, Store},
+};
+
+/// Entries read from the store at once.
+const PAGE: u32 = 256;
+
+/// One consumer's stream.
+#[derive(Debug)]
+pub struct Feed {
+    store: Arc<Mutex<Store>>,
+    filter: Filter,
+    subscription: Subscription,
+    /// The store has been read up to here.
+    replayed: u64,
+    /// The subscription's queue holds all that was handed out after this.
+    live_after: u64,
+    /// What was read and is to be handed out next, the next one last.
+    ready: Vec<Item>,
+}
+
+impl Feed {
+    /// Begins after `from`, or with what happens from now on. `capacity`: entries queued for this consumer.
+    pub fn open(
+        hub: &Arc<Hub>,
+        store: &Arc<Mutex<Store>>,
+        filter: Filter,
+        from: Option<u64>,
+        capacity: usize,
+    ) -> Result<Self, TooMany> {
+        let subscription = hub.subscribe(filter.clone(), capacity)?;
+        let live_after = subscription.position();
+        Ok(Self {
+            store: Arc::clone(store),
+            filter,
+            subscription,
+            replayed: from.unwrap_or(live_after),
+            live_after,
+            ready: Vec::new(),
+        })
+    }
+
+    /// The next item, nothing at the end; or that the store cannot be read.
+    pub async fn next(&mut self) -> Result<Option<Item>, rusqlite::Error> {
+        loop {
+            if let Some(item) = self.ready.pop() {
+                return Ok(Some(item));
+            }
+            if self.replayed >= self.live_after {
+                return Ok(self.subscription.next().await);
+            }
+            self.read_page().await?;
+        }
+    }
+
+    /// Where the stream goes on once the last item is taken: entries that were passed over count.
+    pub fn position(&self) -> u64 {
+        if self.replayed < self.live_after { self.replayed } else { self.subscription.position() }
+    }
+
+    async fn read_page(&mut self) -> Result<(), rusqlite::Error> {
+        let (store, after) = (Arc::clone(&self.store), self.replayed);
+        let read = move || {
+            let store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok::<_, rusqlite::Error>((store.first_position()?, store.entries(after, PAGE)?))
+        };
+        // It fails only when the runtime ends.
+        let Ok(read) = tokio::task::spawn_blocking(read).await else { return Ok(()) };
+        let (first, entries) = read?;
+        let full = entries.len() == PAGE as usize;
+        // What comes after is in the queue.
+        let entries: Vec<_> =
+            entries.into_iter().filter(|(position, _)| *position <= self.live_after).collect();
+        let reached = entries.last().map_or(after, |(position, _)| *position);
+        let mut items = Vec::new();
+        if let Some(first) = first.filter(|first| *first > after + 1 && *first <= self.live_after) {
+            // Deleted as too old.
+            items.push(Item::Lagged { missed: first - after - 1, position: first - 1 });
+        }
+        for (position, kept) in entries {
+            let told = Told { position, message: message(kept) };
+            if self.filter.lets(&told.message) {
+                items.push(Item::Told(Arc::new(told)));
+            }
+        }
+        if full && reached < self.live_after {
+            // Far behind: what was queued meanwhile can be read as well.
+            self.replayed = reached;
+            self.live_after = self.live_after.max(self.subscription.skip());
+        } else {
+            if reached < self.live_after {
+                // Places have no gap at the end but for what could not be stored.
+                let missed = self.live_after - reached.max(first.map_or(0, |first| first - 1));
+                items.push(Item::Lagged { missed, position: self.live_after });
+            }
+            self.replayed = self.live_after;
+        }
+        items.reverse();
+        self.ready = items;
+        Ok(())
+    }
+}
+
+fn message(kept: Kept) -> Message {
+    match kept {
+        Kept::Jump(jump, _) => Message::Jump(jump),
+        Kept::Impact(impact) => Message::Impact(impact),
+        Kept::Missed(missed) => Message::Missed(missed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{deliver::tests::jump, store::Retention};
+
+    struct Bench {
+        hub: Arc<Hub>,
+        store: Arc<Mutex<Store>>,
+    }
+
+    impl Bench {
+        fn new(limit: u64) -> Self {
+            let retention = Retention { jumps: limit, ..Retention::default() };
+            Self { hub: Hub::new(9, 0), store: Arc::new(Mutex::new(Store::in_memory(retention).unwrap())) }
+        }
+
+        fn store(&self, positions: std::ops::RangeInclusive<u64>) {
+            let entries: Vec<_> =
+                positions.map(|position| (position, Kept::Jump(jump(position, 5), None))).collect();
+            self.store.lock().unwrap().append(&entries, None).unwrap();
+        }
+
+        fn publish(&self, positions: std::ops::RangeInclusive<u64>) {
+            for position in positions {
+                self.hub.publish(&Arc::new(Told { position, message: Message::Jump(jump(position, 5)) }));
+            }
+        }
+
+        fn both(&self, positions: std::ops::RangeInclusive<u64>) {
+            self.store(positions.clone());
+            self.publish(positions);
+        }
+
+        fn feed(&self, from: Option<u64>, capacity: usize) -> Feed {
+            Feed::open(&self.hub, &self.store, Filter::everything(), from, capacity).unwrap()
+        }
+    }
+
+    /// The next `count`, as positions; a lag as its negative count.
+    async fn take(feed: &mut Feed, count: usize) -> Vec<i64> {
+        let mut taken = Vec::new();
+        for _ in 0..count {
+            match feed.next().await.unwrap() {
+                Some(Item::Told(told)) => taken.push(told.position.cast_signed()),
+                Some(Item::Lagged { missed, .. }) => taken.push(-missed.cast_signed()),
+                None => break,
+            }
+        }
+        taken
+    }
+
+    #[tokio::test]
+    async fn replay_then_live_in_one_piece() {
+        let bench = Bench::new(u64::MAX);
+        bench.both(1..=700);
+        // Committed, not handed out yet.
+        bench.store(701..=702);
+        let mut feed = bench.feed(Some(3), 10);
+        bench.publish(701..=702);
+        bench.both(703..=705);
+        assert_eq!(take(&mut feed, 702).await, (4..=705).collect::<Vec<_>>());
+        bench.both(706..=706);
+        assert_eq!(take(&mut feed, 1).await, [706]);
+        assert_eq!(feed.position(), 706);
+    }
+
+    #[tokio::test]
+    async fn a_long_replay_does_not_lag() {
+        let bench = Bench::new(u64::MAX);
+        bench.both(1..=600);
+        let mut feed = bench.feed(Some(0), 2);
+        let mut got = take(&mut feed, 10).await;
+        // Far more than its queue holds.
+        bench.both(601..=900);
+        got.extend(take(&mut feed, 890).await);
+        assert_eq!(got, (1..=900).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn live_only() {
+        let bench = Bench::new(u64::MAX);
+        bench.both(1..=5);
+        let mut feed = bench.feed(None, 10);
+        bench.both(6..=6);
+        assert_eq!(take(&mut feed, 1).await, [6]);
+    }
+
+    #[tokio::test]
+    async fn what_was_deleted_is_told() {
+        let bench = Bench::new(2);
+        bench.both(1..=10);
+        bench.store.lock().unwrap().retain().unwrap();
+        let mut feed = bench.feed(Some(4), 10);
+        assert_eq!(take(&mut feed, 3).await, [-4, 9, 10]);
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_stored_is_told() {
+        let bench = Bench::new(u64::MAX);
+        bench.both(1..=4);
+        bench.publish(5..=7);
+        let mut feed = bench.feed(Some(2), 10);
+        bench.publish(8..=8);
+        assert_eq!(take(&mut feed, 4).await, [3, 4, -3, 8]);
+    }
+}

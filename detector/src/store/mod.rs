@@ -1,0 +1,215 @@
+//! What outlives the daemon: jumps, excursions, impacts, and what was known last. SQLite in WAL mode.
+//!
+//! The schema is `schema.sql`, for programs and for people who open the file with `sqlite3`.
+
+mod directory;
+mod open;
+mod page;
+mod retention;
+mod rows;
+
+pub use directory::{Directory, DirectoryError};
+pub use open::{OpenError, is_damage, open, peek};
+pub use page::{Burst, Order};
+pub use retention::Retention;
+
+use std::{path::PathBuf, sync::Arc};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    clock::{BootNs, OffsetNs, WallNs},
+    impact::Impact,
+    ledger::{Excursion, Excursions, Jump, Missed},
+};
+
+/// What was known last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Continuity {
+    /// In which boot.
+    pub boot_id: Arc<str>,
+    /// When, ns since that boot.
+    pub at: BootNs,
+    /// The wall offset.
+    pub offset: OffsetNs,
+    /// The most by which it can be wrong, ns.
+    pub error: u64,
+}
+
+impl Continuity {
+    /// What the wall clock showed then.
+    pub fn wall(&self) -> WallNs {
+        self.offset.wall_at(self.at)
+    }
+}
+
+/// What an earlier run left.
+#[derive(Clone, Debug, Default)]
+pub struct Left {
+    /// The number of the last jump.
+    pub last_sequence: u64,
+    /// The position of the last entry.
+    pub last_position: u64,
+    /// What was known last.
+    pub continuity: Option<Continuity>,
+    /// Excursions that may still close.
+    pub excursions: Excursions,
+}
+
+/// One entry of the stream, as it is kept.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are jumps")]
+pub enum Kept {
+    /// A jump, and the excursion that it opened or closed.
+    Jump(Jump, Option<Excursion>),
+    /// An impact, for the first time or again.
+    Impact(Impact),
+    /// Steps that were lost.
+    Missed(Missed),
+}
+
+/// The open database.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    path: Option<PathBuf>,
+    retention: Retention,
+    /// Uptime seen by the moment of `seen`.
+    lived: u64,
+    seen: Option<(Arc<str>, BootNs)>,
+}
+
+/// How many jumps there are and how large it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Jumps.
+    pub jumps: u64,
+    /// Bytes, the write-ahead log included.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// One that ends with the process.
+    pub fn in_memory(retention: Retention) -> rusqlite::Result<Self> {
+        let connection = Connection::open_in_memory()?;
+        open::create(&connection)?;
+        Self::new(connection, None, retention)
+    }
+
+    fn new(connection: Connection, path: Option<PathBuf>, retention: Retention) -> rusqlite::Result<Self> {
+        let last = connection
+            .query_row("SELECT boot_id, boottime_ns, lived_ns FROM continuity", [], |row| {
+                Ok((row.get::<_, String>(0)?, rows::unsigned(row, 1)?, rows::unsigned(row, 2)?))
+            })
+            .optional()?;
+        let (lived, seen) = match last {
+            Some((boot_id, at, lived)) => (lived, Some((boot_id.into(), BootNs(at)))),
+            None => (0, None),
+        };
+        Ok(Self { connection, path, retention, lived, seen })
+    }
+
+    /// Where it is; nothing if in memory.
+    pub fn path(&self) -> Option<&PathBuf> {
+        self.path.as_ref()
+    }
+
+    /// What an earlier run left.
+    pub fn left(&self) -> rusqlite::Result<Left> {
+        let number = |sql: &str| self.connection.query_row(sql, [], |row| rows::unsigned(row, 0));
+        let last_id = number("SELECT coalesce(max(id), 0) FROM excursions")?;
+        let open = self
+            .connection
+            .prepare("SELECT * FROM excursions WHERE closed_by IS NULL AND part_of IS NULL ORDER BY id")?
+            .query_map([], rows::excursion)?
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Left {
+            last_sequence: number("SELECT coalesce(max(sequence), 0) FROM jumps")?,
+            last_position: number(
+                "SELECT max(coalesce((SELECT max(position) FROM jumps), 0), coalesce((SELECT max(position) FROM \
+                 impacts), 0), coalesce((SELECT max(position) FROM lost), 0))",
+            )?,
+            continuity: self
+                .connection
+                .query_row("SELECT * FROM continuity", [], rows::continuity)
+                .optional()?,
+            excursions: Excursions::restore(last_id, open),
+        })
+    }
+
+    /// Writes `entries` with their positions, and what is known now: all or nothing.
+    pub fn append(&mut self, entries: &[(u64, Kept)], now: Option<&Continuity>) -> rusqlite::Result<()> {
+        let (mut lived, mut seen) = (self.lived, self.seen.clone());
+        let transaction = self.connection.transaction()?;
+        for (position, entry) in entries {
+            match entry {
+                Kept::Jump(jump, excursion) => {
+                    live(&mut lived, &mut seen, &jump.boot_id, jump.at);
+                    rows::insert_jump(&transaction, *position, jump, lived)?;
+                    if let Some(excursion) = excursion {
+                        rows::upsert_excursion(&transaction, excursion)?;
+                    }
+                }
+                Kept::Impact(impact) => rows::upsert_impact(&transaction, *position, impact)?,
+                Kept::Missed(missed) => rows::insert_lost(&transaction, *position, missed)?,
+            }
+        }
+        if let Some(now) = now {
+            live(&mut lived, &mut seen, &now.boot_id, now.at);
+            rows::set_continuity(&transaction, now, lived)?;
+        }
+        transaction.commit()?;
+        (self.lived, self.seen) = (lived, seen);
+        Ok(())
+    }
+
+    /// Deletes what is too old or too much. Says how many jumps went.
+    pub fn retain(&mut self) -> rusqlite::Result<usize> {
+        retention::apply(&mut self.connection, self.retention, self.lived)
+    }
+
+    /// How many jumps there are and how large it is.
+    pub fn extent(&self) -> rusqlite::Result<Extent> {
+        let jumps =
+            self.connection.query_row("SELECT count(*) FROM jumps", [], |row| rows::unsigned(row, 0))?;
+        let bytes = match &self.path {
+            Some(path) => ["", "-wal"]
+                .iter()
+                .filter_map(|end| std::fs::metadata(with_suffix(path, end)).ok())
+                .map(|file| file.len())
+                .sum(),
+            None => self.connection.query_row(
+                "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+                [],
+                |row| rows::unsigned(row, 0),
+            )?,
+        };
+        Ok(Extent { jumps, bytes })
+    }
+
+    /// Moves the write-ahead log into the database, as far as that is possible now.
+    pub fn checkpoint(&self) -> rusqlite::Result<()> {
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", params![], |_| Ok(()))
+    }
+}
+
+fn with_suffix(path: &std::path::Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Adds the uptime that has passed. Wall time is what this program doubts, and time in which the machine was off
+/// nobody has seen.
+fn live(lived: &mut u64, seen: &mut Option<(Arc<str>, BootNs)>, boot_id: &Arc<str>, at: BootNs) {
+    let passed = match seen {
+        Some((boot, last)) if *boot == *boot_id => at.0.saturating_sub(last.0),
+        Some(_) => at.0,
+        None => 0,
+    };
+    *lived = lived.saturating_add(passed);
+    *seen = Some((Arc::clone(boot_id), at));
+}
+
+#[cfg(test)]
+mod tests;

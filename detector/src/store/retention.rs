@@ -1,0 +1,54 @@
+//! How much of the past is kept.
+//!
+//! Age is counted in uptime that the store has seen, not in wall time: a clock that went to next year must not delete
+//! the evidence.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use super::rows::signed;
+
+/// How much of the past is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Jumps kept at most.
+    pub jumps: u64,
+    /// Uptime after which a jump is dropped.
+    pub age: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { jumps: 100_000, age: Duration::from_hours(90 * 24) }
+    }
+}
+
+/// Deletes what is beyond `retention`, with all that belongs to it. `lived` is the uptime seen so far, ns.
+pub(super) fn apply(
+    connection: &mut Connection,
+    retention: Retention,
+    lived: u64,
+) -> rusqlite::Result<usize> {
+    let age = u64::try_from(retention.age.as_nanos()).unwrap_or(u64::MAX);
+    let transaction = connection.transaction()?;
+    let oldest: Option<i64> = transaction.query_row(
+        "SELECT max(sequence) FROM (SELECT max(sequence) AS sequence FROM jumps WHERE lived_ns < ?1 UNION ALL SELECT \
+         (SELECT sequence FROM jumps ORDER BY sequence DESC LIMIT 1 OFFSET ?2))",
+        params![signed(lived.saturating_sub(age)), signed(retention.jumps)],
+        |row| row.get(0),
+    )?;
+    let Some(oldest) = oldest else { return Ok(0) };
+    let gone = transaction.execute("DELETE FROM jumps WHERE sequence <= ?1", [oldest])?;
+    transaction.execute("DELETE FROM impacts WHERE jump <= ?1", [oldest])?;
+    // One that is still open may yet close.
+    transaction.execute(
+        "DELETE FROM excursions WHERE coalesce(closed_by, opened_by) <= ?1 AND (closed_by IS NOT NULL OR part_of IS \
+         NOT NULL)",
+        [oldest],
+    )?;
+    transaction
+        .execute("DELETE FROM lost WHERE position < (SELECT coalesce(min(position), 0) FROM jumps)", [])?;
+    transaction.commit()?;
+    Ok(gone)
+}

@@ -1,0 +1,235 @@
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+
+use super::*;
+use crate::{
+    actor::{Actor, ActorKind},
+    capture::{CapturedBy, StepPath},
+    clock::DeltaNs,
+    impact::{Confidence, Remedy, Subject},
+    ledger::{Closed, Evidence, Verdict, Window, WindowKind},
+};
+
+fn jump(sequence: u64, delta: i64) -> Jump {
+    Jump {
+        sequence,
+        boot_id: "boot".into(),
+        at: BootNs(sequence * 1_000),
+        delta: DeltaNs(delta),
+        delta_error_ns: 0,
+        old: OffsetNs(0),
+        new: OffsetNs(delta),
+        path: StepPath::ClockSettime,
+        captured_by: CapturedBy::Fentry,
+        actor: Actor { kind: ActorKind::Process, comm: Some("date".into()), ..Actor::default() },
+        verdict: Verdict::Disruption,
+        evidence: vec![Evidence::WasSynchronised],
+        excursion: Some(1),
+        burst: sequence,
+        loud: true,
+        window: None,
+    }
+}
+
+fn continuity(at: u64) -> Continuity {
+    Continuity { boot_id: "boot".into(), at: BootNs(at), offset: OffsetNs(7), error: 3 }
+}
+
+fn excursion(id: u64, closed: Option<Closed>) -> Excursion {
+    Excursion {
+        id,
+        boot_id: "boot".into(),
+        opened_by: id,
+        opened_at: BootNs(1),
+        home: OffsetNs(-5),
+        delta: DeltaNs(9),
+        closed,
+    }
+}
+
+fn fresh() -> (tempfile::TempDir, Directory) {
+    let dir = tempfile::tempdir().unwrap();
+    let directory = Directory::take(dir.path()).unwrap();
+    (dir, directory)
+}
+
+fn append(store: &mut Store, jumps: impl IntoIterator<Item = Jump>) {
+    let entries: Vec<_> = jumps.into_iter().map(|jump| (jump.sequence, Kept::Jump(jump, None))).collect();
+    store.append(&entries, None).unwrap();
+}
+
+#[test]
+fn what_goes_in_comes_out() {
+    let (_dir, directory) = fresh();
+    let (mut store, left) = open(&directory, Retention::default()).unwrap();
+    assert_eq!((left.last_sequence, left.last_position, left.continuity), (0, 0, None));
+    let unseen = Jump {
+        window: Some(Window {
+            kind: WindowKind::RebootBehind,
+            from_boot_id: "before".into(),
+            from_boottime_ns: BootNs(4),
+            from_wall: WallNs(-5),
+            to_boottime_ns: BootNs(6),
+        }),
+        excursion: None,
+        ..jump(2, -8)
+    };
+    let impact = Impact {
+        id: 1,
+        jump: 1,
+        kind: "token_not_yet_valid".into(),
+        subject: Subject { kind: "pod".into(), name: Some("coredns".into()), ..Subject::default() },
+        from: Some(WallNs(1)),
+        until: None,
+        confidence: Confidence::Predicted,
+        remedy: Remedy::DeletePod,
+        message: "m".into(),
+        evidence: serde_json::json!({"a": 1}),
+    };
+    let missed = Missed { boot_id: "boot".into(), at: BootNs(9), missed: 12 };
+    let entries = [
+        (1, Kept::Jump(jump(1, 9), Some(excursion(1, None)))),
+        (2, Kept::Impact(impact.clone())),
+        (3, Kept::Missed(missed.clone())),
+        (4, Kept::Jump(unseen.clone(), None)),
+    ];
+    store.append(&entries, Some(&continuity(50))).unwrap();
+    drop(store);
+
+    let (store, left) = open(&directory, Retention::default()).unwrap();
+    assert_eq!((left.last_sequence, left.last_position), (2, 4));
+    assert_eq!(left.continuity, Some(continuity(50)));
+    assert_eq!(store.jumps(Order::OldestFirst(0), 9).unwrap(), [jump(1, 9), unseen.clone()]);
+    assert_eq!(store.jumps(Order::NewestFirst(2), 9).unwrap(), [jump(1, 9)]);
+    assert_eq!(store.jump(2).unwrap(), Some(unseen));
+    assert_eq!(store.excursion(1).unwrap(), Some(excursion(1, None)));
+    assert_eq!(store.impacts_of(1).unwrap(), [impact]);
+    assert_eq!(store.burst(1).unwrap().unwrap().steps, 1);
+    assert_eq!(store.burst(77).unwrap(), None);
+    let positions: Vec<_> = store.entries(1, 2).unwrap().into_iter().map(|(position, _)| position).collect();
+    assert_eq!(positions, [2, 3]);
+    assert!(matches!(&store.entries(2, 1).unwrap()[..], [(3, Kept::Missed(found))] if *found == missed));
+    assert_eq!((store.position_before(2).unwrap(), store.position_before(3).unwrap()), (Some(3), None));
+}
+
+#[test]
+fn a_failed_batch_leaves_nothing() {
+    let mut store = Store::in_memory(Retention::default()).unwrap();
+    append(&mut store, [jump(1, 5)]);
+    let entries = [(2, Kept::Jump(jump(2, 5), None)), (3, Kept::Jump(jump(1, 5), None))];
+    store.append(&entries, Some(&continuity(50))).unwrap_err();
+    assert_eq!(store.left().unwrap().last_sequence, 1);
+    assert_eq!(store.left().unwrap().continuity, None);
+}
+
+#[test]
+fn excursions_close_and_take_their_steps_with_them() {
+    let mut store = Store::in_memory(Retention::default()).unwrap();
+    let closed = Closed { by: 3, at: BootNs(30), residual: DeltaNs(1) };
+    let entries = [
+        (1, Kept::Jump(jump(1, 9), Some(excursion(1, None)))),
+        (2, Kept::Jump(jump(2, 9), Some(excursion(2, None)))),
+        (3, Kept::Jump(jump(3, 9), Some(excursion(1, Some(closed))))),
+    ];
+    store.append(&entries, None).unwrap();
+    assert_eq!(store.excursion(1).unwrap(), Some(excursion(1, Some(closed))));
+    let mut left = store.left().unwrap().excursions;
+    let next = left.open(&jump(4, 1));
+    assert_eq!(next.id, 3, "numbers go on");
+    let back = Jump { new: OffsetNs(0), ..jump(5, -1) };
+    assert_eq!(left.close(&back).map(|closed| closed.id), Some(3), "1 is closed, 2 was a step of it");
+}
+
+#[test]
+fn retention_by_count_and_by_uptime() {
+    let mut store = Store::in_memory(Retention { jumps: 3, age: Duration::from_micros(5) }).unwrap();
+    append(&mut store, (1..=5).map(|n| jump(n, 5)));
+    assert_eq!(store.retain().unwrap(), 2);
+    assert_eq!(store.extent().unwrap().jumps, 3);
+    // The machine lives on; then another boot adds its own uptime.
+    store.append(&[], Some(&continuity(8_200))).unwrap();
+    assert_eq!(store.retain().unwrap(), 1, "uptime 7200; jump 3 came at 2000, 4 at 3000");
+    let next_boot = Continuity { boot_id: "next".into(), ..continuity(900) };
+    store.append(&[], Some(&next_boot)).unwrap();
+    assert_eq!(store.retain().unwrap(), 1);
+    assert_eq!(store.retain().unwrap(), 0);
+}
+
+#[test]
+fn one_daemon_a_directory() {
+    let (dir, _directory) = fresh();
+    assert!(matches!(Directory::take(dir.path()), Err(DirectoryError::Taken(_))));
+}
+
+#[test]
+fn numbers_outlive_the_database() {
+    let (_dir, directory) = fresh();
+    directory.note_last_told(41).unwrap();
+    let (_, left) = open(&directory, Retention::default()).unwrap();
+    assert_eq!(left.last_sequence, 41);
+}
+
+#[test]
+fn a_damaged_database_is_set_aside() {
+    let (dir, directory) = fresh();
+    let (mut store, _) = open(&directory, Retention::default()).unwrap();
+    append(&mut store, (1..=50).map(|n| jump(n, 5)));
+    store.checkpoint().unwrap();
+    drop(store);
+    let path = directory.database();
+    let whole = fs::read(&path).unwrap();
+    for (number, damaged) in [
+        b"not a database, but long enough to be taken for one if nobody looked".repeat(100),
+        {
+            let mut bytes = whole.clone();
+            let middle = bytes.len() / 3;
+            bytes[middle..middle + 9_000].fill(0x5a);
+            bytes
+        },
+        whole[..whole.len() / 2].to_vec(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        fs::write(&path, &damaged).unwrap();
+        let (mut store, left) = open(&directory, Retention::default()).unwrap();
+        assert_eq!(left.last_sequence, 0, "damage {number}");
+        append(&mut store, [jump(1, 5)]);
+        let aside = dir.path().join(format!("timejump.db.damaged-{}", number + 1));
+        assert_eq!(fs::read(aside).unwrap(), damaged);
+    }
+}
+
+#[test]
+fn a_later_schema_is_left_alone() {
+    let (_dir, directory) = fresh();
+    let (store, _) = open(&directory, Retention::default()).unwrap();
+    store.connection.execute_batch("PRAGMA user_version = 99").unwrap();
+    drop(store);
+    let error = open(&directory, Retention::default()).unwrap_err().to_string();
+    assert!(error.contains("later version") && error.contains("99"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_written_can_be_read() {
+    let (dir, directory) = fresh();
+    let (mut store, _) = open(&directory, Retention::default()).unwrap();
+    append(&mut store, [jump(1, 5)]);
+    drop(store);
+    drop(directory);
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    assert_eq!(peek(dir.path()).unwrap().last_sequence, 1);
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn the_view_reads_well() {
+    let mut store = Store::in_memory(Retention::default()).unwrap();
+    append(&mut store, [jump(1, 1_500_000_000)]);
+    let row: (String, f64, String) = store
+        .connection
+        .query_row("SELECT wall_after, delta_s, actor FROM history", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .unwrap();
+    assert_eq!(row, ("1970-01-01 00:00:01".into(), 1.5, "date".into()));
+}
