@@ -111,6 +111,12 @@ impl Daemon {
         })
     }
 
+    /// Every jump that it has told so far.
+    pub fn jumps_so_far(&mut self) -> Result<Vec<Jump>> {
+        self.read_more()?;
+        Ok(self.jumps().cloned().collect())
+    }
+
     /// Its socket.
     pub fn socket(&self) -> PathBuf {
         socket_in(&self.home)

@@ -29,6 +29,14 @@ pub fn wake_ups(pid: u32, time: Duration) -> Result<u64> {
     Ok(context_switches(pid)? - last)
 }
 
+/// Resident memory, KiB.
+pub fn resident_kib(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).context(path)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.split_ascii_whitespace().next().context("a line has words")?.parse()?)
+}
+
 /// Voluntary and other context switches of all threads so far.
 fn context_switches(pid: u32) -> Result<u64> {
     let tasks = format!("/proc/{pid}/task");

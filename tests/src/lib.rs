@@ -5,6 +5,7 @@
 
 pub mod actor;
 pub mod cgroup;
+pub mod cli;
 pub mod daemon;
 pub mod guard;
 pub mod idle;

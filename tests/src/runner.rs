@@ -40,6 +40,9 @@ pub fn run_suite(guest: InGuest, boot: &Boot, only: &[String]) -> Result<bool> {
         say(&verdict.line(scenario));
         all_well &= !matches!(verdict, Verdict::Failed(_));
     }
+    if let Some(line) = suite::reboot::carried_line() {
+        say(&line);
+    }
     Ok(all_well)
 }
 

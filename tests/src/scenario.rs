@@ -56,6 +56,8 @@ pub struct Boot {
     pub append: &'static str,
     /// More arguments for `cargo xtask vm`.
     pub machine: &'static [&'static str],
+    /// The boot that comes before this one, which finds what that one carried over.
+    pub follows: Option<&'static str>,
     /// The names of its scenarios, in the order to run them.
     pub scenarios: &'static [&'static str],
     /// How long the whole boot may take.
@@ -70,6 +72,7 @@ pub const BOOTS: &[Boot] = &[
         flavour: "",
         append: "",
         machine: &["--userland"],
+        follows: None,
         // The first call that sets a timezone is one of a kind in each boot, so its scenario comes first.
         scenarios: &[
             "timezone_warp",
@@ -115,6 +118,7 @@ pub const BOOTS: &[Boot] = &[
         flavour: "",
         append: "",
         machine: &["--memory", "2048"],
+        follows: None,
         scenarios: &[
             "hammer",
             "small_ring",
@@ -131,6 +135,7 @@ pub const BOOTS: &[Boot] = &[
         flavour: "",
         append: "",
         machine: &[],
+        follows: None,
         scenarios: &[
             "status_command",
             "rung_fentry",
@@ -152,6 +157,7 @@ pub const BOOTS: &[Boot] = &[
         flavour: "",
         append: "lockdown=confidentiality",
         machine: &[],
+        follows: None,
         scenarios: &[
             "lockdown_rungs",
             "lockdown_without_btf",
@@ -170,8 +176,50 @@ pub const BOOTS: &[Boot] = &[
         flavour: "",
         append: "lsm=lockdown,capability,yama",
         machine: &[],
+        follows: None,
         scenarios: &["lsm_without_bpf", "clock_settime", "setoffset_adjtimex", "refused_privilege"],
         timeout_seconds: 400,
+    },
+    Boot {
+        name: "stream",
+        kernels: &[Kernel::V5_10, Kernel::V6_12],
+        flavour: "",
+        append: "",
+        machine: &[],
+        follows: None,
+        scenarios: &[
+            "while_down",
+            "there_and_back",
+            "replay_then_live",
+            "stuck_consumer",
+            "killed_in_a_storm",
+            "disk_full",
+            "damaged_store",
+            "read_only_store",
+            "doors_shut",
+        ],
+        timeout_seconds: 600,
+    },
+    Boot {
+        name: "before-reboot",
+        kernels: &[Kernel::V6_12],
+        flavour: "",
+        append: "",
+        machine: &["--qemu=-rtc", "--qemu=base=2026-04-01T12:00:00"],
+        follows: None,
+        scenarios: &["before_reboot"],
+        timeout_seconds: 200,
+    },
+    Boot {
+        name: "after-reboot",
+        kernels: &[Kernel::V6_12],
+        flavour: "",
+        append: "",
+        // Two months earlier.
+        machine: &["--qemu=-rtc", "--qemu=base=2026-02-01T12:00:00"],
+        follows: Some("before-reboot"),
+        scenarios: &["after_reboot"],
+        timeout_seconds: 200,
     },
     Boot {
         name: "rtc",
@@ -180,6 +228,7 @@ pub const BOOTS: &[Boot] = &[
         // Whoever holds rtc0 keeps its number, and only the RTC of that number sets the clock.
         append: "initcall_blacklist=alarmtimer_init",
         machine: &[],
+        follows: None,
         scenarios: &["rtc_registered"],
         timeout_seconds: 200,
     },
@@ -190,6 +239,7 @@ pub const BOOTS: &[Boot] = &[
         flavour: "-generic",
         append: "",
         machine: &["--ptp"],
+        follows: None,
         scenarios: &["silent_ptp_card"],
         timeout_seconds: 200,
     },
@@ -198,7 +248,8 @@ pub const BOOTS: &[Boot] = &[
 /// How long one scenario may take, in seconds.
 pub fn deadline_seconds(scenario: &str) -> u64 {
     match scenario {
-        "hammer" | "small_ring" | "start_stop" | "chronyd_makestep" => 120,
+        "killed_in_a_storm" | "stuck_consumer" | "replay_then_live" | "disk_full" | "hammer"
+        | "small_ring" | "start_stop" | "chronyd_makestep" => 120,
         _ => 60,
     }
 }

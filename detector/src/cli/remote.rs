@@ -45,9 +45,10 @@ pub(super) fn failure(error: ConnectError) -> Failure {
     let code = match &error {
         ConnectError::NotPermitted(_) => exit::NOT_PERMITTED,
         ConnectError::Tls(_) => exit::CONFIGURATION,
-        ConnectError::Unreachable { .. } | ConnectError::Refused(_) | ConnectError::Foreign(_) => {
-            exit::UNAVAILABLE
-        }
+        ConnectError::Unreachable { .. }
+        | ConnectError::Broken(_)
+        | ConnectError::Refused(_)
+        | ConnectError::Foreign(_) => exit::UNAVAILABLE,
     };
     Failure::new(code, error)
 }

@@ -46,7 +46,7 @@ impl DeltaNs {
         Self(self.0.saturating_add(other.0))
     }
 
-    /// In few characters: the two largest units, or three digits after the point.
+    /// In few characters: the two largest units, rounded, or three digits after the point.
     pub fn short(self) -> String {
         let ns = self.magnitude();
         let (second, minute, hour, day) =
@@ -60,9 +60,17 @@ impl DeltaNs {
             _ if ns < 1_000_000 => fine(1_000, "µs"),
             _ if ns < second => fine(1_000_000, "ms"),
             _ if ns < minute => fine(second, "s"),
-            _ if ns < hour => format!("{sign}{}m {}s", ns / minute, ns % minute / second),
-            _ if ns < day => format!("{sign}{}h {}m", ns / hour, ns % hour / minute),
-            _ => format!("{sign}{}d {}h", ns / day, ns % day / hour),
+            _ => {
+                let rounded = |unit: u64| ns.saturating_add(unit / 2) / unit * unit;
+                let (seconds, minutes, hours) = (rounded(second), rounded(minute), rounded(hour));
+                if seconds < hour {
+                    format!("{sign}{}m {}s", seconds / minute, seconds % minute / second)
+                } else if minutes < day {
+                    format!("{sign}{}h {}m", minutes / hour, minutes % hour / minute)
+                } else {
+                    format!("{sign}{}d {}h", hours / day, hours % day / hour)
+                }
+            }
         }
     }
 
@@ -175,9 +183,11 @@ mod tests {
             (-7, "-7ns"),
             (123_457, "+123.457µs"),
             (-1_234_567_891, "-1.234s"),
-            (61_900_000_000, "+1m 1s"),
+            (61_900_000_000, "+1m 2s"),
+            (3_599_700_000_000, "+1h 0m"),
+            (4_751_999_999_436_548, "+55d 0h"),
             (-4_752_000_000_000_000, "-55d 0h"),
-            (i64::MIN, "-106751d 23h"),
+            (i64::MIN, "-106752d 0h"),
         ] {
             assert_eq!(DeltaNs(ns).short(), text);
         }

@@ -121,6 +121,15 @@ pub fn who(actor: &Actor) -> String {
     }
 }
 
+/// `date[917]`, or what else can be said in a word.
+pub fn name(actor: &Actor) -> String {
+    match (&actor.comm, actor.pid) {
+        (Some(comm), Some(pid)) => printable(&format!("{comm}[{pid}]")),
+        (Some(comm), None) => printable(comm),
+        _ => who(actor),
+    }
+}
+
 fn process(actor: &Actor) -> String {
     let mut text = actor.comm.clone().unwrap_or_else(|| "?".to_owned());
     if let Some(pid) = actor.pid {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Colour,
-    human::{printable, unwatched, who},
+    human::{name, printable, unwatched},
     json::word,
 };
 use crate::{
@@ -115,7 +115,9 @@ fn reason(evidence: Evidence) -> &'static str {
 }
 
 fn actor(text: &mut String, actor: &Actor) {
-    let _ = writeln!(text, "{:<12}{}", "actor", who(actor));
+    let _ = writeln!(text, "{:<12}{}", "actor", name(actor));
+    let parent = actor.ppid.zip(actor.parent_comm.as_ref());
+    let parent = parent.map(|(ppid, comm)| format!("{comm}[{ppid}]"));
     let ids = actor.uid.map(|uid| {
         let gid = actor.gid.map(|gid| format!(", gid {gid}")).unwrap_or_default();
         let tid = actor.tid.map(|tid| format!(", thread {tid}")).unwrap_or_default();
@@ -129,6 +131,7 @@ fn actor(text: &mut String, actor: &Actor) {
         ("exe", actor.exe.clone()),
         ("cmdline", actor.cmdline.clone()),
         ("ids", ids),
+        ("parent", parent),
         ("cgroup", actor.cgroup.clone()),
         ("unit", actor.unit.clone()),
         ("container", actor.container_id.clone()),
@@ -184,18 +187,18 @@ fn timeline(text: &mut String, excursion: &Excursion, shown: &Shown, colour: Col
             "over a reboot".to_owned()
         };
         let rest = match end.residual.0 {
-            0 => "to where it was".to_owned(),
-            _ => format!("to {} of where it was", end.residual),
+            0 => "exactly where it was".to_owned(),
+            _ => format!("within {} of where it was", span(end.residual.magnitude())),
         };
-        let _ = writeln!(text, "  away {length} of uptime, then back {rest}");
+        let _ = writeln!(text, "  away {length}, by uptime; then back to {rest}");
     }
     if let Some(other) = &shown.other_end {
         let _ = writeln!(
             text,
             "  the other end: #{} {} by {}",
             other.sequence,
-            other.wall_after().short(),
-            who(&other.actor)
+            other.delta.short(),
+            name(&other.actor)
         );
     }
 }
@@ -257,7 +260,7 @@ mod tests {
           │          │                            │
         0 ┤──────────┘                            └──────────
                      #16                          #17
-  away for 1m 0s of uptime, then back to -2s of where it was
+  away for 1m 0s, by uptime; then back to within 2s of where it was
 ";
         assert!(text.contains(drawing), "{text}");
         assert!(

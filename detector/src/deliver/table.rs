@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::human::{printable, who};
+use super::human::{name, printable};
 use crate::{
     clock::{BootNs, DeltaNs},
     deliver::json::word,
@@ -147,11 +147,7 @@ impl JumpTable {
 /// Name and place: `date[148] cron.service`.
 fn brief(jump: &Jump) -> String {
     let actor = &jump.actor;
-    let Some(comm) = &actor.comm else { return who(actor) };
-    let mut text = comm.clone();
-    if let Some(pid) = actor.pid {
-        let _ = write!(text, "[{pid}]");
-    }
+    let mut text = name(actor);
     let place = actor
         .pod
         .as_ref()

@@ -33,12 +33,11 @@ struct Open {
     by: By,
 }
 
-/// As much of an actor as makes it the same one: a program that runs anew for each step has another process id each
-/// time.
+/// As much of an actor as makes it the same one. A program that runs anew for each step has another process id each
+/// time, and its file is known only while it lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct By {
     kind: ActorKind,
-    exe: Option<String>,
     comm: Option<String>,
     cgroup: Option<String>,
     function: Option<String>,
@@ -46,8 +45,8 @@ struct By {
 
 impl By {
     fn new(actor: &Actor) -> Self {
-        let Actor { kind, exe, comm, cgroup, function, .. } = actor.clone();
-        Self { kind, exe, comm, cgroup, function }
+        let Actor { kind, comm, cgroup, function, .. } = actor.clone();
+        Self { kind, comm, cgroup, function }
     }
 }
 

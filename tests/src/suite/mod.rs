@@ -6,12 +6,15 @@ mod ladder;
 mod leap;
 mod lifecycle;
 mod lockdown;
+pub mod reboot;
 mod refused;
 mod rtc;
 mod rungs;
 mod silence;
 mod sleep;
 mod steps;
+mod store;
+mod stream;
 mod tools;
 mod watcher;
 
@@ -90,6 +93,17 @@ const SCENARIOS: &[(&str, Run)] = &[
     ("lockdown_without_btf", lockdown::without_btf),
     ("lsm_without_bpf", lockdown::lsm_without_bpf),
     ("hook_silent", watcher::hook_silent),
+    ("killed_in_a_storm", store::killed_in_a_storm),
+    ("while_down", store::while_down),
+    ("disk_full", store::disk_full),
+    ("damaged_store", store::damaged),
+    ("read_only_store", store::read_only),
+    ("doors_shut", store::doors_shut),
+    ("replay_then_live", stream::replay_then_live),
+    ("stuck_consumer", stream::stuck_consumer),
+    ("there_and_back", stream::there_and_back),
+    ("before_reboot", reboot::before),
+    ("after_reboot", reboot::after),
     ("rtc_registered", rtc::registered),
     ("silent_ptp_card", silence::ptp_card),
 ];

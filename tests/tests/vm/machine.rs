@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use libtest_mimic::{Completion, Failed};
 use timejump_tests::scenario::{Boot, Kernel, Verdict};
+use timejump_tests::suite::reboot;
 
 /// How many machines run at once unless told otherwise. They mostly wait, for grace periods and for silence: on two
 /// cores the whole matrix took about 25 min one at a time, 12 min two at a time and 10 min three at a time.
@@ -75,6 +77,8 @@ pub(crate) struct Machine {
     pub(crate) kernel: Kernel,
     boot: &'static Boot,
     wanted: Vec<&'static str>,
+    /// The boot that comes before.
+    previous: Option<Arc<Machine>>,
     told: OnceLock<Told>,
 }
 
@@ -83,20 +87,45 @@ struct Told {
     verdicts: HashMap<String, Verdict>,
     /// How it ended, where the whole of it is to be read, and its last lines.
     end: String,
+    /// What it hands over to the next boot.
+    carried: Option<String>,
+}
+
+impl Told {
+    fn broken(message: String) -> Self {
+        Self { verdicts: HashMap::new(), end: message, carried: None }
+    }
 }
 
 impl Machine {
-    pub(crate) fn new(kernel: Kernel, boot: &'static Boot, wanted: Vec<&'static str>) -> Self {
-        Self { kernel, boot, wanted, told: OnceLock::new() }
+    pub(crate) fn new(
+        kernel: Kernel,
+        boot: &'static Boot,
+        wanted: Vec<&'static str>,
+        previous: Option<Arc<Self>>,
+    ) -> Self {
+        Self { kernel, boot, wanted, previous, told: OnceLock::new() }
     }
 
     /// How `scenario` ended; boots the machine unless another trial has.
     pub(crate) fn verdict(&self, machines: &Machines, scenario: &str) -> Result<Verdict, Failed> {
-        let told = self.told.get_or_init(|| machines.one_of_few(|| self.run(machines)));
+        let told = self.told(machines);
         match told.verdicts.get(scenario) {
             Some(verdict) => Ok(verdict.clone()),
             None => Err(self.failure("the machine ended before it told how this went")),
         }
+    }
+
+    fn told(&self, machines: &Machines) -> &Told {
+        self.told.get_or_init(|| {
+            // Before this one takes its place among the few.
+            let carried = self.previous.as_ref().map(|previous| previous.told(machines).carried.as_deref());
+            machines.one_of_few(|| match carried {
+                Some(None) => Told::broken("the boot before carried nothing over".to_owned()),
+                Some(Some(carried)) => self.run(machines, Some(carried)),
+                None => self.run(machines, None),
+            })
+        })
     }
 
     /// A failure with enough of the machine's words to start from.
@@ -105,8 +134,8 @@ impl Machine {
         format!("{message}\n{end}").into()
     }
 
-    fn run(&self, machines: &Machines) -> Told {
-        let broken = |message: String| Told { verdicts: HashMap::new(), end: message };
+    fn run(&self, machines: &Machines, carried: Option<&str>) -> Told {
+        let broken = Told::broken;
         let log = match self.log_file() {
             Ok(log) => log,
             Err(error) => return broken(format!("target/vm/logs: {error}")),
@@ -115,7 +144,7 @@ impl Machine {
         let running = log.with_extension(format!("running-{}.log", std::process::id()));
         let mut boots = 1;
         let (ended, text) = loop {
-            let ended = match self.boot_into(machines, &running) {
+            let ended = match self.boot_into(machines, &running, carried) {
                 Ok(ended) => ended,
                 Err(error) => return broken(format!("cannot boot: {error}")),
             };
@@ -142,7 +171,8 @@ impl Machine {
             .collect();
         let lines: Vec<_> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n  | ");
-        Told { verdicts, end: format!("{ended}; {} ends:\n  | {tail}", log.display()) }
+        let end = format!("{ended}; {} ends:\n  | {tail}", log.display());
+        Told { verdicts, end, carried: reboot::carried_in(&text).map(str::to_owned) }
     }
 
     fn log_file(&self) -> std::io::Result<PathBuf> {
@@ -151,7 +181,7 @@ impl Machine {
         Ok(logs.canonicalize()?.join(format!("{}-{}.log", self.kernel, self.boot.name)))
     }
 
-    fn boot_into(&self, machines: &Machines, log: &PathBuf) -> std::io::Result<String> {
+    fn boot_into(&self, machines: &Machines, log: &Path, carried: Option<&str>) -> std::io::Result<String> {
         let Ok(xtask) = &machines.xtask else { return Err(std::io::Error::other("no xtask")) };
         let mut command = Command::new(xtask);
         let kernel = format!("{}{}", self.kernel, self.boot.flavour);
@@ -159,6 +189,12 @@ impl Machine {
         command.args(["--timeout", &self.boot.timeout_seconds.to_string()]).args(self.boot.machine);
         if !self.boot.append.is_empty() {
             command.args(["--append", self.boot.append]);
+        }
+        // Until the machine has ended.
+        let mut file = tempfile::NamedTempFile::new()?;
+        if let Some(carried) = carried {
+            file.write_all(carried.as_bytes())?;
+            command.arg("--file").arg(format!("{}={}", reboot::CARRIED, file.path().display()));
         }
         command.args(["--", "timejump-guest", "suite", self.boot.name]);
         if self.wanted.len() < self.boot.scenarios.len() {

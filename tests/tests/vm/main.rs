@@ -7,6 +7,7 @@
 
 mod machine;
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let machines = Arc::new(Machines::from_environment());
     let mut trials = Vec::new();
+    let mut boots: HashMap<(&str, &str), Arc<Machine>> = HashMap::new();
     for kernel in Kernel::ALL {
         for boot in BOOTS.iter().filter(|boot| boot.kernels.contains(&kernel)) {
             let name = |scenario: &str| format!("{kernel}::{}::{scenario}", boot.name);
@@ -28,7 +30,9 @@ fn main() -> ExitCode {
                 .copied()
                 .filter(|scenario| !arguments.is_filtered_out(&Trial::test(name(scenario), || Ok(()))))
                 .collect();
-            let machine = Arc::new(Machine::new(kernel, boot, wanted));
+            let previous = boot.follows.map(|previous| Arc::clone(&boots[&(kernel.name(), previous)]));
+            let machine = Arc::new(Machine::new(kernel, boot, wanted, previous));
+            boots.insert((kernel.name(), boot.name), Arc::clone(&machine));
             for &scenario in boot.scenarios {
                 let (machines, machine) = (Arc::clone(&machines), Arc::clone(&machine));
                 trials.push(Trial::ignorable_test(name(scenario), move || {

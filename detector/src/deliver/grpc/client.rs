@@ -101,6 +101,9 @@ pub enum ConnectError {
     /// Certificates or keys.
     #[error("TLS: {0}")]
     Tls(String),
+    /// The connection broke: the daemon ended, or the network did.
+    #[error("the daemon went away: {0}")]
+    Broken(String),
     /// It answered with an error.
     #[error("{}", .0.message())]
     Refused(Box<tonic::Status>),
@@ -113,18 +116,20 @@ impl ConnectError {
     /// Whether the connection is gone and may come again.
     pub fn is_broken_connection(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
-            Self::Refused(status) => {
-                matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled)
-            }
+            Self::Unreachable { .. } | Self::Broken(_) => true,
+            Self::Refused(status) => status.code() == Code::Unavailable,
             _ => false,
         }
     }
 }
 
 impl From<tonic::Status> for ConnectError {
+    /// What never came from the other end has a cause of its own.
     fn from(status: tonic::Status) -> Self {
-        Self::Refused(Box::new(status))
+        match std::error::Error::source(&status) {
+            Some(cause) => Self::Broken(causes(cause)),
+            None => Self::Refused(Box::new(status)),
+        }
     }
 }
 
