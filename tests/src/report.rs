@@ -9,8 +9,8 @@ use crate::lines::{Jump, Line, Refused, Status, Summary};
 pub struct Expect {
     /// Lines of type `lagged` and a summary with drops are fine.
     pub may_lag: bool,
-    /// Alarms of this kind are fine.
-    pub may_alarm: Option<&'static str>,
+    /// Alarms of these kinds are fine.
+    pub may_alarm: &'static [&'static str],
     /// A hook may go silent: alarms of that kind and more status lines are fine.
     pub may_fall_silent: bool,
 }
@@ -52,7 +52,7 @@ impl Report {
                 Line::Alarm { kind, .. } if expect.may_fall_silent && kind == "hook_silent" => {
                     alarms.push(kind.clone());
                 }
-                Line::Alarm { kind, .. } if expect.may_alarm == Some(kind.as_str()) => {
+                Line::Alarm { kind, .. } if expect.may_alarm.contains(&kind.as_str()) => {
                     alarms.push(kind.clone());
                 }
                 Line::Status(_) if expect.may_fall_silent => {}

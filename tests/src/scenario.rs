@@ -189,6 +189,7 @@ pub const BOOTS: &[Boot] = &[
         follows: None,
         scenarios: &[
             "while_down",
+            "synchronised_before",
             "there_and_back",
             "replay_then_live",
             "stuck_consumer",

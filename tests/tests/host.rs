@@ -4,8 +4,11 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Seek};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -197,6 +200,113 @@ fn without_privilege_it_stands_on_timerfd_and_says_why() {
     daemon.stop();
 }
 
+/// What systemd sees: ready, how it stands, and stopping.
+#[test]
+fn tells_systemd_how_it_stands() {
+    let Some(binary) = binary() else { return };
+    let home = home();
+    let path = home.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+    let mut command = run_json(&binary, home.path());
+    let mut daemon = Running::start(command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "400000"));
+    let told = || {
+        let mut message = [0; 4096];
+        let length = socket.recv(&mut message).expect("a message in time");
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    let first = told();
+    assert!(first.contains("READY=1") && first.contains("STATUS=capturing by"), "{first}");
+    assert!(told().contains("WATCHDOG=1") && told().contains("WATCHDOG=1"), "alive again and again");
+    daemon.status();
+    daemon.stop();
+    let last = std::iter::from_fn(|| Some(told())).find(|message| !message.contains("WATCHDOG"));
+    assert!(last.is_some_and(|last| last.contains("STOPPING=1")));
+}
+
+/// A socket that was there before, handed over as systemd does.
+#[test]
+fn takes_the_socket_that_systemd_hands_over() {
+    let Some(binary) = binary() else { return };
+    let home = home();
+    let path = home.path().join("activated.sock");
+    let listener = UnixListener::bind(&path).expect("a socket");
+    // The process must name itself, so a shell becomes it; the socket comes as its standard input and moves to the
+    // first number that systemd uses.
+    let script = "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+    let direct = run_json(&binary, home.path());
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh"]).arg(direct.get_program()).args(direct.get_args());
+    let errors = tempfile::tempfile().expect("a file for stderr");
+    let child = command
+        .stdin(OwnedFd::from(listener))
+        .stdout(Stdio::piped())
+        .stderr(errors.try_clone().expect("a handle"));
+    let mut child = child.spawn().expect("start timejump");
+    let output = BufReader::new(child.stdout.take().expect("piped"));
+    let mut daemon = Running { child, output, errors };
+    let listeners = daemon.status().daemon.expect("a daemon").listeners;
+    assert!(listeners.iter().any(|of| of.kind == "unix" && of.address == "from systemd"), "{listeners:?}");
+    let status = output_at(&binary, &path, &["status", "-o", "json"]);
+    assert!(status.status.success(), "{status:?}");
+    daemon.stop();
+    assert!(path.exists(), "the socket is systemd's to take away");
+}
+
+fn output_at(binary: &Path, socket: &Path, words: &[&str]) -> Output {
+    let mut command = Command::new(binary);
+    command.args(words).arg("--address").arg(socket).stdin(Stdio::null());
+    command.output().expect("run timejump")
+}
+
+#[test]
+fn without_a_daemon_there_is_nothing_to_ask() {
+    let Some(binary) = binary() else { return };
+    let home = home();
+    for words in [&["watch"][..], &["history"], &["show", "1"]] {
+        let output = output_at(&binary, &home.path().join("nobody.sock"), words);
+        assert_eq!(output.status.code(), Some(69), "{words:?}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("no timejump daemon answers"), "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn metrics_and_health_over_http() {
+    let Some(binary) = binary() else { return };
+    let home = home();
+    // A port of the kernel's choice, given back at once: nobody else here is so quick.
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|of| of.local_addr()).expect("a port").port();
+    let mut command = Command::new(&binary);
+    command.args(["run", "-o", "json", "--http", &format!("127.0.0.1:{port}"), "--state-dir"]);
+    command.arg(home.path().join("state")).arg("--socket").arg(home.path().join("timejump.sock"));
+    let mut daemon = Running::start(&mut command);
+    daemon.status();
+    let get = |path: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: here\r\n\r\n").expect("ask");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    };
+    for (path, wanted) in [
+        ("/healthz", "ok"),
+        ("/readyz", "ok: capturing by"),
+        ("/status", "\"type\":\"status\""),
+        ("/metrics", "timejump_up 1"),
+        (
+            "/metrics",
+            "timejump_jumps_total{actor_kind=\"process\",direction=\"forward\",path=\"adjtimex\"} 0",
+        ),
+        ("/metrics", "timejump_store_ok 1"),
+        ("/nonsense", "404"),
+    ] {
+        let answer = get(path);
+        assert!(answer.contains(wanted), "{path} should say {wanted}:\n{answer}");
+    }
+    daemon.stop();
+}
+
 #[test]
 fn nonsense_is_a_usage_error() {
     let Some(binary) = binary() else { return };
@@ -204,6 +314,11 @@ fn nonsense_is_a_usage_error() {
         &["run", "-o", "nonsense"][..],
         &["status", "-o", "nonsense"],
         &["run", "--rung", "nonsense"],
+        &["run", "--min-forward", "nonsense"],
+        &["run", "--listen", "127.0.0.1:1"],
+        &["watch", "--address", "nonsense"],
+        &["history", "--since", "nonsense"],
+        &["show"],
         &["nonsense"],
     ] {
         let output = output(&binary, words);

@@ -26,8 +26,11 @@ use crate::{
     store::{self, Continuity, Directory, Kept, Retention, Store},
 };
 
-/// Entries on their way to the thread.
+/// Entries on their way to the thread, at least.
 const ON_THE_WAY: usize = 1 << 14;
+/// Bytes of the kernel's ring for which there is room for one entry more: whoever asks for a larger ring wants to ride
+/// out larger storms, and the disk is slower than the capture.
+const RING_BYTES_PER_ENTRY: usize = 128;
 /// Entries kept for a store that cannot be written.
 const BACKLOG: usize = 1 << 14;
 /// Entries in one commit.
@@ -36,6 +39,8 @@ const BATCH: usize = 1024;
 const RETRY: Duration = Duration::from_secs(5);
 /// New entries after which old ones are deleted.
 const RETAIN_EVERY: usize = 1000;
+/// As many entries is a note worth: on a quiet node they come once a minute, and old jumps go once an hour.
+const NOTE_WEIGHT: usize = RETAIN_EVERY.div_ceil(60);
 
 /// One thing for the thread to do.
 #[derive(Debug)]
@@ -92,8 +97,8 @@ pub struct Shelf {
 }
 
 impl Journal {
-    /// Starts the thread.
-    pub fn start(shelf: Shelf, hub: Arc<Hub>) -> io::Result<(Self, Shared)> {
+    /// Starts the thread. `ring_bytes` is the size of the kernel's ring.
+    pub fn start(shelf: Shelf, hub: Arc<Hub>, ring_bytes: u32) -> io::Result<(Self, Shared)> {
         let Shelf { store, directory, retention, why_in_memory, last_position } = shelf;
         let report = StoreReport {
             path: store.path().cloned(),
@@ -106,7 +111,8 @@ impl Journal {
             report: Arc::new(Mutex::new(report)),
             tally: Arc::default(),
         };
-        let (orders, received) = channel(ON_THE_WAY);
+        let ring_bytes = usize::try_from(ring_bytes).unwrap_or(0);
+        let (orders, received) = channel(ON_THE_WAY.max(ring_bytes / RING_BYTES_PER_ENTRY));
         let mut clerk = Clerk {
             shared: shared.clone(),
             directory,
@@ -116,8 +122,9 @@ impl Journal {
             now: None,
             trouble: None,
             unstored: 0,
-            since_retained: 0,
+            since_retained: RETAIN_EVERY,
         };
+        clerk.retain();
         clerk.measure();
         let thread = thread::Builder::new().name("journal".into()).spawn(move || clerk.work(received))?;
         Ok((Self { orders, overflow: None, thread }, shared))
@@ -260,7 +267,10 @@ impl Clerk {
         let mut last_jump = None;
         for order in batch {
             match order {
-                Order::Note(now) => self.now = Some(now),
+                Order::Note(now) => {
+                    self.now = Some(now);
+                    self.since_retained += NOTE_WEIGHT;
+                }
                 Order::Tell { message, excursion, now } => {
                     self.now = now.or(self.now.take());
                     let kept = match &message {
@@ -297,7 +307,7 @@ impl Clerk {
         }
     }
 
-    /// Writes the backlog. Tells of trouble, and of its end.
+    /// Writes the backlog. Tells of trouble (alarm `store`), and of its end (`store_recovered`).
     fn store(&mut self) -> Option<Arc<Told>> {
         if self.backlog.is_empty() && self.now.is_none() {
             return None;
@@ -311,7 +321,8 @@ impl Clerk {
                 self.now = None;
                 self.retain();
                 let was = self.trouble.take();
-                was.map(|_| "the store can be written again; what waited is stored".to_owned())
+                let told = "the store can be written again; what waited is stored".to_owned();
+                was.map(|_| ("store_recovered", told))
             }
             Err(trouble) => {
                 while self.backlog.len() > BACKLOG {
@@ -320,18 +331,19 @@ impl Clerk {
                 }
                 let known = self.trouble.replace(trouble.clone());
                 known.is_none().then(|| {
-                    format!(
+                    let told = format!(
                         "the store cannot be written ({trouble}): jumps are still told; up to {BACKLOG} wait in memory \
                          for the store, which is tried again every {} s",
                         RETRY.as_secs()
-                    )
+                    );
+                    ("store", told)
                 })
             }
         };
         self.measure();
-        news.map(|message| {
+        news.map(|(kind, message)| {
             tracing::warn!("{message}");
-            let alarm = Message::Alarm(Alarm { kind: "store".into(), message });
+            let alarm = Message::Alarm(Alarm { kind: kind.into(), message });
             Arc::new(Told { position: self.position, message: alarm })
         })
     }

@@ -110,7 +110,8 @@ impl Daemon {
         let (shelf, left) = settings.open_store()?;
         let hub = Hub::new(settings.max_consumers, left.last_position);
         let start = |error: io::Error| DaemonError::Start(error.to_string());
-        let (journal, shared) = Journal::start(shelf, Arc::clone(&hub)).map_err(start)?;
+        let (journal, shared) =
+            Journal::start(shelf, Arc::clone(&hub), settings.ladder.load.ring_bytes).map_err(start)?;
         let printer = Printer::start(&hub, &shared.store, output, settings.all).map_err(start)?;
         let opened = settings.doors.open();
         // Armed first: what is set from here on is either within the seed or told.
@@ -151,11 +152,11 @@ impl Daemon {
         Ok(Self { capture, printer, serving })
     }
 
-    /// Runs until SIGTERM or SIGINT, or until nothing more can be printed.
+    /// Runs until SIGTERM or SIGINT, or until whoever reads standard output has gone.
     pub async fn run(&mut self) -> Result<(), DaemonError> {
         tokio::select! {
             result = self.capture.run() => result,
-            () = self.printer.failed() => Ok(()),
+            () = self.printer.reader_is_gone() => Ok(()),
         }
     }
 

@@ -37,7 +37,7 @@ impl Settings {
     /// Opens the store. One that cannot be used is told, and replaced by one in memory.
     pub(super) fn open_store(&self) -> Result<(Shelf, Left), DaemonError> {
         let failed = match &self.state_dir {
-            None => None,
+            None => Some(("--no-store".to_owned(), None)),
             Some(path) => match self.open_on_disk(path) {
                 Ok(opened) => return Ok(opened),
                 Err(error) => {

@@ -197,7 +197,7 @@ pub struct Refused {
 /// Something is wrong with the capture.
 #[derive(Clone, Debug, Serialize)]
 pub struct Alarm {
-    /// What: `hook_silent`, `foreign_record`, `store`.
+    /// What: `hook_silent`, `foreign_record`, `store`, `store_recovered`.
     pub kind: String,
     /// For people.
     pub message: String,

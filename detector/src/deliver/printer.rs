@@ -55,6 +55,9 @@ impl Printer {
         let thread = thread::Builder::new().name("printer".into()).spawn(move || {
             let result = press.run(&subscription, &at_end);
             if let Err(error) = &result {
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    tracing::error!("standard output: {error}; nothing more is printed, all else goes on");
+                }
                 let _ = failure.send(Some(error.kind()));
             }
             let _ = finished.send(result);
@@ -62,9 +65,10 @@ impl Printer {
         Ok(Self { last, failed, done, thread })
     }
 
-    /// Completes when nothing more can be printed; else never.
-    pub async fn failed(&mut self) {
-        if self.failed.wait_for(Option::is_some).await.is_err() {
+    /// Completes when whoever read has gone; else never.
+    pub async fn reader_is_gone(&mut self) {
+        let gone = |failed: &Option<io::ErrorKind>| *failed == Some(io::ErrorKind::BrokenPipe);
+        if self.failed.wait_for(gone).await.is_err() {
             std::future::pending::<()>().await;
         }
     }

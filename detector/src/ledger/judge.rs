@@ -4,8 +4,9 @@
 //!
 //! 1. A leap second keeps the clock with UTC: *correction*.
 //! 2. It takes back a jump that was no correction: *correction*.
-//! 3. A program whose task is to keep the time, or the hypervisor, did it: *correction*, unless the RTC says that the
-//!    clock is now farther off; then *unknown*, for one of the two is wrong.
+//! 3. A program whose task is to keep the time, or the hypervisor, did it: *correction*. Unless the clock was
+//!    synchronised and the RTC agreed with it: then *unknown*, for two witnesses say that it was right before. (The RTC
+//!    alone says nothing here: at boot the clock was set from it.)
 //! 4. The kernel set it from the RTC: *correction*.
 //! 5. The clock was synchronised, and somebody else stepped it by more than [`SLACK`]: *disruption*.
 //! 6. The RTC is now nearer: *correction*; farther: *disruption*.
@@ -112,9 +113,10 @@ pub fn judge(jump: &Jump, known: &Circumstances) -> (Verdict, Vec<Evidence>) {
         _ => None,
     };
     if let Some(keeper) = keeper {
-        return match rtc {
-            Some(E::RtcFarther) => (Unknown, vec![keeper, E::RtcFarther]),
-            also => (Correction, std::iter::once(keeper).chain(also).collect()),
+        return if known.synchronised == Some(true) && rtc == Some(E::RtcFarther) {
+            (Unknown, vec![keeper, E::WasSynchronised, E::RtcFarther])
+        } else {
+            (Correction, std::iter::once(keeper).chain(rtc).collect())
         };
     }
     if jump.actor.function.as_deref().is_some_and(|name| FROM_RTC.contains(&name)) {
@@ -231,14 +233,24 @@ mod tests {
                 (Correction, vec![E::TimeDaemon]),
             ),
             (
-                "chrony against the RTC",
+                "chrony at boot, when the RTC was wrong",
                 process("/usr/sbin/chronyd"),
                 home,
                 away,
-                None,
+                Some(false),
                 Some(0),
                 false,
-                (Unknown, vec![E::TimeDaemon, E::RtcFarther]),
+                (Correction, vec![E::TimeDaemon, E::RtcFarther]),
+            ),
+            (
+                "chrony against all others",
+                process("/usr/sbin/chronyd"),
+                home,
+                away,
+                Some(true),
+                Some(0),
+                false,
+                (Unknown, vec![E::TimeDaemon, E::WasSynchronised, E::RtcFarther]),
             ),
             (
                 "back again",

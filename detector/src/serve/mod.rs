@@ -159,8 +159,9 @@ impl Opened {
             let incoming = UnixListenerStream::new(listener);
             let router = server().add_routes(routes(&backend).await);
             let ended = ended(ending.clone());
+            let backend = backend.clone();
             servers.spawn(async move {
-                report("unix", router.serve_with_incoming_shutdown(incoming, ended).await);
+                report(&backend, "unix", router.serve_with_incoming_shutdown(incoming, ended).await);
             });
         }
         if let Some((listener, tls)) = tcp
@@ -171,26 +172,20 @@ impl Opened {
                     let incoming = TcpListenerStream::new(listener);
                     let router = server.add_routes(routes(&backend).await);
                     let ended = ended(ending.clone());
+                    let backend = backend.clone();
                     servers.spawn(async move {
-                        report("tcp", router.serve_with_incoming_shutdown(incoming, ended).await);
+                        report(&backend, "tcp", router.serve_with_incoming_shutdown(incoming, ended).await);
                     });
                 }
-                Err(error) => {
-                    let state = format!("not listening: {error}");
-                    tracing::error!("tcp: {state}");
-                    let mut listeners = locked(&backend.listeners);
-                    for listener in listeners.iter_mut().filter(|listener| listener.kind == "tcp") {
-                        listener.state.clone_from(&state);
-                    }
-                }
+                Err(error) => report::<tonic::transport::Error>(&backend, "tcp", Err(error)),
             }
         }
         for listener in http {
             let Ok(listener) = TcpListener::from_std(listener) else { continue };
             let router = http::router(backend.clone());
-            let ended = ended(ending.clone());
+            let (ended, backend) = (ended(ending.clone()), backend.clone());
             servers.spawn(async move {
-                report("http", axum::serve(listener, router).with_graceful_shutdown(ended).await);
+                report(&backend, "http", axum::serve(listener, router).with_graceful_shutdown(ended).await);
             });
         }
         ended(ending).await;
@@ -202,9 +197,13 @@ impl Opened {
     }
 }
 
-fn report<E: std::fmt::Display>(kind: &str, result: Result<(), E>) {
-    if let Err(error) = result {
-        tracing::error!("{kind}: no longer listening: {error}");
+/// A door that fell shut is named in the log and in the status.
+fn report<E: std::fmt::Display>(backend: &Backend, kind: &str, result: Result<(), E>) {
+    let Err(error) = result else { return };
+    let state = format!("not listening: {error}");
+    tracing::error!("{kind}: {state}");
+    for listener in locked(&backend.listeners).iter_mut().filter(|listener| listener.kind == kind) {
+        listener.state.clone_from(&state);
     }
 }
 

@@ -74,6 +74,7 @@ pub struct Store {
     connection: Connection,
     path: Option<PathBuf>,
     retention: Retention,
+    jumps: u64,
     /// Uptime seen by the moment of `seen`.
     lived: u64,
     seen: Option<(Arc<str>, BootNs)>,
@@ -102,11 +103,12 @@ impl Store {
                 Ok((row.get::<_, String>(0)?, rows::unsigned(row, 1)?, rows::unsigned(row, 2)?))
             })
             .optional()?;
+        let jumps = connection.query_row("SELECT count(*) FROM jumps", [], |row| rows::unsigned(row, 0))?;
         let (lived, seen) = match last {
             Some((boot_id, at, lived)) => (lived, Some((boot_id.into(), BootNs(at)))),
             None => (0, None),
         };
-        Ok(Self { connection, path, retention, lived, seen })
+        Ok(Self { connection, path, retention, jumps, lived, seen })
     }
 
     /// Where it is; nothing if in memory.
@@ -159,19 +161,21 @@ impl Store {
             rows::set_continuity(&transaction, now, lived)?;
         }
         transaction.commit()?;
+        let jumps = entries.iter().filter(|(_, entry)| matches!(entry, Kept::Jump(..))).count();
+        self.jumps += u64::try_from(jumps).unwrap_or(0);
         (self.lived, self.seen) = (lived, seen);
         Ok(())
     }
 
     /// Deletes what is too old or too much. Says how many jumps went.
     pub fn retain(&mut self) -> rusqlite::Result<usize> {
-        retention::apply(&mut self.connection, self.retention, self.lived)
+        let gone = retention::apply(&mut self.connection, self.retention, self.lived)?;
+        self.jumps = self.jumps.saturating_sub(u64::try_from(gone).unwrap_or(u64::MAX));
+        Ok(gone)
     }
 
     /// How many jumps there are and how large it is.
     pub fn extent(&self) -> rusqlite::Result<Extent> {
-        let jumps =
-            self.connection.query_row("SELECT count(*) FROM jumps", [], |row| rows::unsigned(row, 0))?;
         let bytes = match &self.path {
             Some(path) => ["", "-wal"]
                 .iter()
@@ -184,7 +188,7 @@ impl Store {
                 |row| rows::unsigned(row, 0),
             )?,
         };
-        Ok(Extent { jumps, bytes })
+        Ok(Extent { jumps: self.jumps, bytes })
     }
 
     /// Moves the write-ahead log into the database, as far as that is possible now.

@@ -101,6 +101,7 @@ const SCENARIOS: &[(&str, Run)] = &[
     ("doors_shut", store::doors_shut),
     ("replay_then_live", stream::replay_then_live),
     ("stuck_consumer", stream::stuck_consumer),
+    ("synchronised_before", stream::synchronised_before),
     ("there_and_back", stream::there_and_back),
     ("before_reboot", reboot::before),
     ("after_reboot", reboot::after),

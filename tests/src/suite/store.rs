@@ -136,7 +136,10 @@ pub(super) fn disk_full(stage: &Stage) -> Result<()> {
 }
 
 fn on_a_full_disk(stage: &Stage, home: &Path, disk: &Path) -> Result<()> {
-    let options = Options { expect: Expect { may_alarm: Some("store"), ..Expect::default() }, ..at(home) };
+    let options = Options {
+        expect: Expect { may_alarm: &["store", "store_recovered"], ..Expect::default() },
+        ..at(home)
+    };
     let mut daemon = stage.daemon_with(&options)?;
     let cli = cli(stage, &daemon);
     Way::ClockSettime.perform(&stage.guest, seconds(1))?;

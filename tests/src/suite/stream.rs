@@ -14,7 +14,10 @@ use crate::lines::Line;
 use crate::stage::{Stage, seconds};
 use crate::step::Way;
 use crate::sys::clock::Deadline;
+use crate::sys::native;
 
+/// `adjtimex` sets the clock's status: here to nothing, so that it is not unsynchronised.
+const ADJ_STATUS: u32 = 0x0010;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn cli(stage: &Stage, daemon: &Daemon) -> Cli {
@@ -123,6 +126,22 @@ pub(super) fn stuck_consumer(stage: &Stage) -> Result<()> {
     ensure!(all.last().is_some_and(|last| next == last + 1), "the counts do not add up: {next}");
     ensure!(later < full + 4096, "grew from {full} to {later} KiB in 4 s");
     Ok(())
+}
+
+/// A clock that the kernel holds synchronised, stepped by somebody: a disruption, and the way back a correction.
+pub(super) fn synchronised_before(stage: &Stage) -> Result<()> {
+    let mut request = native::timex();
+    request.modes = ADJ_STATUS;
+    native::adjtimex(&stage.guest, &mut request)?;
+    let mut daemon = stage.daemon()?;
+    Way::ClockSettime.perform(&stage.guest, seconds(100))?;
+    let away = daemon.next_jump()?;
+    ensure!(away.verdict == "disruption", "{away:?}");
+    ensure!(away.evidence.first().is_some_and(|first| first == "was_synchronised"), "{away:?}");
+    Way::ClockSettime.perform(&stage.guest, -seconds(100))?;
+    let back = daemon.next_jump()?;
+    ensure!(back.verdict == "correction" && back.evidence == ["takes_back"], "{back:?}");
+    daemon.stop().map(drop)
 }
 
 /// There and back: an excursion, told by `show`; filters of `history` and `watch`.

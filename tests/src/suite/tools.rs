@@ -186,6 +186,8 @@ pub(super) fn chronyd_makestep(stage: &Stage) -> Result<()> {
     done_by(&jump, chronyd.0.id(), 0, "chronyd")?;
     let exe = jump.actor.exe.as_deref();
     ensure!(exe.is_some_and(|exe| exe.ends_with("chronyd")), "it still runs, so its exe is known: {jump:?}");
+    ensure!(jump.verdict == "correction", "it keeps the time: {jump:?}");
+    ensure!(jump.evidence.first().is_some_and(|first| first == "time_daemon"), "{jump:?}");
     daemon.stays_quiet(SILENCE)?;
     drop(chronyd);
     let report = daemon.stop()?;
