@@ -249,8 +249,9 @@ pub const BOOTS: &[Boot] = &[
 /// How long one scenario may take, in seconds.
 pub fn deadline_seconds(scenario: &str) -> u64 {
     match scenario {
-        "killed_in_a_storm" | "stuck_consumer" | "replay_then_live" | "disk_full" | "hammer"
-        | "small_ring" | "start_stop" | "chronyd_makestep" => 120,
+        "stuck_consumer" => 180,
+        "killed_in_a_storm" | "replay_then_live" | "disk_full" | "hammer" | "small_ring" | "start_stop"
+        | "chronyd_makestep" => 120,
         _ => 60,
     }
 }

@@ -65,7 +65,8 @@ pub struct Opened {
 const STREAMS: u32 = 64;
 /// Threads that read the store.
 const READERS: usize = 4;
-/// A connection that says nothing for so long is asked whether it is still there, and closed if it does not answer.
+/// A TCP connection that says nothing for so long is asked whether it is still there, and closed if it does not answer. On
+/// a Unix socket the end of the other side shows at once, and one that merely does not read costs little.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_secs(20));
 /// How long consumers may take to leave at the end.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -167,7 +168,10 @@ impl Opened {
         if let Some((listener, tls)) = tcp
             && let Ok(listener) = TcpListener::from_std(listener)
         {
-            match server().tls_config(tls) {
+            let server = server()
+                .http2_keepalive_interval(Some(KEEPALIVE.0))
+                .http2_keepalive_timeout(Some(KEEPALIVE.1));
+            match server.tls_config(tls) {
                 Ok(mut server) => {
                     let incoming = TcpListenerStream::new(listener);
                     let router = server.add_routes(routes(&backend).await);
@@ -208,10 +212,7 @@ fn report<E: std::fmt::Display>(backend: &Backend, kind: &str, result: Result<()
 }
 
 fn server() -> Server {
-    Server::builder()
-        .max_concurrent_streams(STREAMS)
-        .http2_keepalive_interval(Some(KEEPALIVE.0))
-        .http2_keepalive_timeout(Some(KEEPALIVE.1))
+    Server::builder().max_concurrent_streams(STREAMS)
 }
 
 /// The service, health and reflection.

@@ -18,7 +18,7 @@ use crate::sys::native;
 
 /// `adjtimex` sets the clock's status: here to nothing, so that it is not unsynchronised.
 const ADJ_STATUS: u32 = 0x0010;
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(100);
 
 fn cli(stage: &Stage, daemon: &Daemon) -> Cli {
     Cli { timejump: stage.bench.timejump.clone(), socket: daemon.socket() }
@@ -86,7 +86,7 @@ pub(super) fn stuck_consumer(stage: &Stage) -> Result<()> {
     let churn = Churn::start(stage)?;
     // Until its queue, and all buffers on the way to it, are full.
     let deadline = Deadline::after(PATIENCE);
-    while cli.status()?.daemon.context("a daemon's status")?.consumers.lagged < 500 {
+    while cli.status()?.daemon.context("a daemon's status")?.consumers.lagged < 200 {
         ensure!(!deadline.passed(), "nobody lags");
         sleep(Duration::from_millis(100));
     }
@@ -122,7 +122,7 @@ pub(super) fn stuck_consumer(stage: &Stage) -> Result<()> {
     println!(
         "{made} steps, the stuck one missed {missed_in_all}; resident {full} KiB, 4 s later {later} KiB"
     );
-    ensure!(missed_in_all >= 500, "it missed {missed_in_all}");
+    ensure!(missed_in_all >= 200, "it missed {missed_in_all}");
     ensure!(all.last().is_some_and(|last| next == last + 1), "the counts do not add up: {next}");
     ensure!(later < full + 4096, "grew from {full} to {later} KiB in 4 s");
     Ok(())
