@@ -5,7 +5,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
@@ -275,15 +275,11 @@ fn without_a_daemon_there_is_nothing_to_ask() {
 fn metrics_and_health_over_http() {
     let Some(binary) = binary() else { return };
     let home = home();
-    // A port of the kernel's choice, given back at once: nobody else here is so quick.
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|of| of.local_addr()).expect("a port").port();
-    let mut command = Command::new(&binary);
-    command.args(["run", "-o", "json", "--http", &format!("127.0.0.1:{port}"), "--state-dir"]);
-    command.arg(home.path().join("state")).arg("--socket").arg(home.path().join("timejump.sock"));
-    let mut daemon = Running::start(&mut command);
-    daemon.status();
+    let mut daemon = Running::start(&mut run_json(&binary, home.path()));
+    let listeners = daemon.status().daemon.expect("a daemon").listeners;
+    let http = listeners.iter().find(|of| of.kind == "http").expect("an HTTP listener");
     let get = |path: &str| {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
+        let mut stream = TcpStream::connect(&http.address).expect("connect");
         write!(stream, "GET {path} HTTP/1.0\r\nHost: here\r\n\r\n").expect("ask");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");

@@ -85,24 +85,27 @@ impl Doors {
             opened.note("unix", path.display().to_string(), listening.map_err(|error| error.to_string()));
         }
         if let Some((address, files)) = &self.tcp {
+            let mut address = *address;
             let listening = tls::config(files).and_then(|tls| {
-                let listener = listen_tcp(*address).map_err(|error| error.to_string())?;
+                let listener = listen_tcp(&mut address).map_err(|error| error.to_string())?;
                 opened.tcp = Some((listener, tls));
                 Ok(())
             });
             opened.note("tcp", address.to_string(), listening);
         }
-        if let Some(address) = self.http.filter(|_| opened.http.is_empty()) {
-            let listening = listen_tcp(address).map(|listener| opened.http.push(listener));
+        if let Some(mut address) = self.http.filter(|_| opened.http.is_empty()) {
+            let listening = listen_tcp(&mut address).map(|listener| opened.http.push(listener));
             opened.note("http", address.to_string(), listening.map_err(|error| error.to_string()));
         }
         opened
     }
 }
 
-fn listen_tcp(address: SocketAddr) -> io::Result<StdTcpListener> {
-    let listener = StdTcpListener::bind(address)?;
+/// Listens at `address`, which becomes the one that the kernel chose if its port is 0.
+fn listen_tcp(address: &mut SocketAddr) -> io::Result<StdTcpListener> {
+    let listener = StdTcpListener::bind(*address)?;
     listener.set_nonblocking(true)?;
+    *address = listener.local_addr()?;
     Ok(listener)
 }
 
