@@ -17,6 +17,7 @@ use crate::referee;
 use crate::report::Expect;
 use crate::stage::{Stage, seconds};
 use crate::step::Way;
+use crate::sys::clock::Deadline;
 
 /// The odd amount that one of the two threads steps by, to and fro.
 const ODD: i64 = 123_457;
@@ -184,7 +185,7 @@ pub(super) fn small_ring(stage: &Stage) -> Result<()> {
         expect: Expect { may_lag: true, ..Expect::default() },
         ..Options::with(&["--ring-bytes", "4096"])
     };
-    let daemon = stage.daemon_with(&options)?;
+    let mut daemon = stage.daemon_with(&options)?;
     let before = referee::wall_offset()?;
     let worker = Worker::start(stage, "hammer")?;
     // Once amid the events, so that a later one shows the gap, and once to the end, so that none does.
@@ -192,7 +193,12 @@ pub(super) fn small_ring(stage: &Stage) -> Result<()> {
     daemon.signal(Signal::STOP)?;
     sleep(Duration::from_millis(200));
     daemon.signal(Signal::CONT)?;
-    sleep(Duration::from_millis(200));
+    // However busy the machine is: until it has told of the first gap.
+    let deadline = Deadline::after(Duration::from_secs(30));
+    while !daemon.jumps_so_far()?.iter().any(|jump| jump.path == "unattributed") {
+        ensure!(!deadline.passed(), "no gap was told");
+        sleep(Duration::from_millis(20));
+    }
     daemon.signal(Signal::STOP)?;
     sleep(Duration::from_millis(200));
     let struck: Struck = serde_json::from_str(&worker.end()?)?;

@@ -16,8 +16,8 @@ use crate::step::Way;
 use crate::sys::clock::Deadline;
 use crate::sys::native;
 
-/// `adjtimex` sets the clock's status: here to nothing, so that it is not unsynchronised.
-const ADJ_STATUS: u32 = 0x0010;
+/// `adjtimex` sets status and errors: here all to 0, so that the clock is not unsynchronised, and for longer than a second.
+const ADJ_STATUS_AND_ERRORS: u32 = 0x0010 | 0x0004 | 0x0008;
 const PATIENCE: Duration = Duration::from_secs(100);
 
 fn cli(stage: &Stage, daemon: &Daemon) -> Cli {
@@ -131,7 +131,7 @@ pub(super) fn stuck_consumer(stage: &Stage) -> Result<()> {
 /// A clock that the kernel holds synchronised, stepped by somebody: a disruption, and the way back a correction.
 pub(super) fn synchronised_before(stage: &Stage) -> Result<()> {
     let mut request = native::timex();
-    request.modes = ADJ_STATUS;
+    request.modes = ADJ_STATUS_AND_ERRORS;
     native::adjtimex(&stage.guest, &mut request)?;
     let mut daemon = stage.daemon()?;
     Way::ClockSettime.perform(&stage.guest, seconds(100))?;
