@@ -7,6 +7,7 @@ use crate::{
     actor::ActorKind,
     capture::StepPath,
     clock::{BootNs, DeltaNs},
+    ledger::Verdict,
 };
 
 /// Counts of what was told.
@@ -14,6 +15,8 @@ use crate::{
 pub struct Tally {
     /// By path, direction and kind of actor.
     pub jumps: BTreeMap<(StepPath, Direction, ActorKind), Sums>,
+    /// By verdict.
+    pub verdicts: BTreeMap<Verdict, u64>,
     /// Jumps too small to be told unasked, of those above.
     pub quiet: u64,
     /// Number and time of the last jump.
@@ -44,6 +47,7 @@ impl Tally {
                 let sums = self.jumps.entry(key).or_default();
                 sums.count += 1;
                 sums.absolute_ns += u128::from(jump.delta.magnitude());
+                *self.verdicts.entry(jump.verdict).or_default() += 1;
                 self.quiet += u64::from(!jump.loud);
                 self.last = Some((jump.sequence, jump.at, jump.delta));
             }

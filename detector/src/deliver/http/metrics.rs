@@ -11,6 +11,7 @@ use crate::{
     capture::{Size, StepPath},
     clock::BootNs,
     deliver::{DaemonReport, Status, Tally, json::word, stream::Direction},
+    ledger::Verdict,
 };
 
 const SECOND: f64 = 1e9;
@@ -119,6 +120,14 @@ impl Page {
                 .with_label_values(&[labels[0].as_str(), labels[1].as_str()])
                 .inc_by(sums.absolute_ns as f64 / SECOND);
         }
+        let verdicts = [Verdict::Correction, Verdict::Disruption, Verdict::Unknown]
+            .map(|verdict| (word(verdict), tally.verdicts.get(&verdict).copied().unwrap_or(0)));
+        self.by_label(
+            "timejump_verdicts_total",
+            "Jumps by what became of the clock.",
+            "verdict",
+            verdicts.iter().map(|(verdict, count)| (verdict.as_str(), *count)),
+        )?;
         self.float(
             "timejump_net_delta_seconds",
             "Sum of all jumps since the daemon started, signed.",
@@ -273,6 +282,8 @@ mod tests {
             "timejump_last_jump_age_seconds 2",
             "timejump_last_jump_delta_seconds -0.5",
             r#"timejump_alarms_total{kind="store"} 0"#,
+            r#"timejump_verdicts_total{verdict="unknown"} 2"#,
+            r#"timejump_verdicts_total{verdict="disruption"} 0"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
