@@ -2,11 +2,13 @@
 //! `timejump run` there, and what the host needs to boot those machines and read their results.
 //!
 //! Everything that can step a clock takes a [`guard::InGuest`], which exists only inside such a machine.
+//! [`feed`] needs none: it makes jumps up.
 
 pub mod actor;
 pub mod cgroup;
 pub mod cli;
 pub mod daemon;
+pub mod feed;
 pub mod guard;
 pub mod idle;
 pub mod lines;

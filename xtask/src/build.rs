@@ -79,9 +79,10 @@ pub fn user_space(layout: &Layout, programs: Programs) -> Result<()> {
     let arch = Arch::host()?;
     let mut cargo = process::cargo();
     cargo.current_dir(&layout.root);
-    cargo.args(["build", "--release", "--target", arch.target, "--bins", "-p", "timejump"]);
+    cargo.args(["build", "--release", "--target", arch.target, "-p", "timejump", "--bin", "timejump"]);
     if programs == Programs::All {
-        cargo.args(["-p", "timejump-tests"]);
+        // Not the programs that tests start on this machine.
+        cargo.args(["-p", "timejump-tests", "--bin", "timejump-guest", "--bin", "timejump-init"]);
     }
     cargo.env(arch.rustflags_variable(), "-Ctarget-feature=+crt-static");
     cargo.env(OBJECT_VARIABLE, layout.ebpf_object());

@@ -46,7 +46,7 @@ impl Printer {
         let (finished, done) = mpsc::channel();
         let subscription = hub.subscribe_to_everything(CAPACITY);
         let mut press = Press {
-            position: subscription.position(),
+            position: subscription.since(),
             store: Arc::clone(store),
             filter: if all { Filter::everything() } else { Filter::default() },
             output,

@@ -85,13 +85,13 @@ impl Doors {
             opened.note("unix", path.display().to_string(), listening.map_err(|error| error.to_string()));
         }
         if let Some((address, files)) = &self.tcp {
-            let mut address = *address;
+            let mut bound = *address;
             let listening = tls::config(files).and_then(|tls| {
-                let listener = listen_tcp(&mut address).map_err(|error| error.to_string())?;
+                let listener = listen_tcp(&mut bound).map_err(|error| error.to_string())?;
                 opened.tcp = Some((listener, tls));
                 Ok(())
             });
-            opened.note("tcp", address.to_string(), listening);
+            opened.note("tcp", bound.to_string(), listening);
         }
         if let Some(mut address) = self.http.filter(|_| opened.http.is_empty()) {
             let listening = listen_tcp(&mut address).map(|listener| opened.http.push(listener));

@@ -90,26 +90,29 @@ impl Store {
             .collect()
     }
 
-    /// At most `limit` impacts after the one with number `after`.
-    pub fn impacts(&self, after: u64, limit: u32) -> rusqlite::Result<Vec<Impact>> {
+    /// At most `limit` impacts, of one jump or of all, after the one with number `after`.
+    pub fn impacts(&self, jump: Option<u64>, after: u64, limit: u32) -> rusqlite::Result<Vec<Impact>> {
+        let sql = match jump {
+            Some(_) => "SELECT * FROM impacts WHERE id > ?1 AND jump = ?3 ORDER BY id LIMIT ?2",
+            None => "SELECT * FROM impacts WHERE id > ?1 AND ?3 IS NULL ORDER BY id LIMIT ?2",
+        };
         self.connection
-            .prepare_cached("SELECT * FROM impacts WHERE id > ? ORDER BY id LIMIT ?")?
-            .query_map(params![signed(after), limit], rows::impact)?
+            .prepare_cached(sql)?
+            .query_map(params![signed(after), limit, jump.map(signed)], rows::impact)?
             .collect()
     }
 
-    /// The position right before the first jump whose number is at least `sequence`; of the last entry if there is
-    /// none.
+    /// The position right before the first jump whose number is at least `sequence`; of the last entry if there is no
+    /// such jump, and nothing if there is no entry either.
     pub fn position_before(&self, sequence: u64) -> rusqlite::Result<Option<u64>> {
-        let position: Option<i64> = self
-            .connection
-            .query_row(
-                "SELECT position FROM jumps WHERE sequence >= ? ORDER BY sequence LIMIT 1",
-                [signed(sequence)],
-                |row| row.get(0),
-            )
-            .optional()?;
-        Ok(position.and_then(|position| u64::try_from(position - 1).ok()))
+        let position: Option<i64> = self.connection.query_row(
+            "SELECT coalesce((SELECT position - 1 FROM jumps WHERE sequence >= ? ORDER BY sequence LIMIT 1), (SELECT \
+             max(position) FROM (SELECT max(position) AS position FROM jumps UNION ALL SELECT max(position) FROM impacts \
+             UNION ALL SELECT max(position) FROM lost)))",
+            [signed(sequence)],
+            |row| row.get(0),
+        )?;
+        Ok(position.and_then(|position| u64::try_from(position).ok()))
     }
 
     /// The position of the first entry that there is.

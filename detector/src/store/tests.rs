@@ -108,7 +108,7 @@ fn what_goes_in_comes_out() {
     let positions: Vec<_> = store.entries(1, 2).unwrap().into_iter().map(|(position, _)| position).collect();
     assert_eq!(positions, [2, 3]);
     assert!(matches!(&store.entries(2, 1).unwrap()[..], [(3, Kept::Missed(found))] if *found == missed));
-    assert_eq!((store.position_before(2).unwrap(), store.position_before(3).unwrap()), (Some(3), None));
+    assert_eq!((store.position_before(2).unwrap(), store.position_before(3).unwrap()), (Some(3), Some(4)));
 }
 
 #[test]
@@ -219,6 +219,19 @@ fn what_cannot_be_written_can_be_read() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o555)).unwrap();
     assert_eq!(peek(dir.path()).unwrap().last_sequence, 1);
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn where_a_stream_begins() {
+    let mut store = Store::in_memory(Retention::default()).unwrap();
+    assert_eq!(store.position_before(1).unwrap(), None);
+    let missed = Missed { boot_id: "boot".into(), at: BootNs(1), missed: 3 };
+    let entries =
+        [(4, Kept::Jump(jump(2, 5), None)), (6, Kept::Jump(jump(3, 5), None)), (7, Kept::Missed(missed))];
+    store.append(&entries, None).unwrap();
+    for (sequence, before) in [(0, 3), (2, 3), (3, 5), (4, 7)] {
+        assert_eq!(store.position_before(sequence).unwrap(), Some(before), "{sequence}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::{
 /// Programs of the system are installed only on Debian and only by root; all else goes below cargo's target directory.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only what building needs: no kernels and no emulator.
+    /// Only what building needs: no kernels, no emulator, and nothing for tests.
     #[arg(long)]
     build_only: bool,
     /// What compiles the eBPF half.
@@ -28,6 +28,7 @@ impl Args {
         let layout = Layout::find()?;
         setup::for_building(&layout, self.toolchain)?;
         if !self.build_only {
+            setup::for_tests(&layout)?;
             setup::for_guests(&layout)?;
         }
         Ok(ExitCode::SUCCESS)

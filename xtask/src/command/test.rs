@@ -12,7 +12,7 @@ use crate::{
     deadline::Stopwatch,
     layout::Layout,
     process,
-    setup::{self, Choice},
+    setup::{self, Choice, ForTests},
 };
 
 /// Checks format, lints and documentation, builds everything, and runs all tests, those in virtual machines included.
@@ -38,12 +38,13 @@ impl Args {
         // Before cargo may build another in its place.
         let xtask = std::env::current_exe().context("cannot find this program itself")?;
         let layout = Layout::find()?;
-        let tools = step("setup", || {
+        let (tools, programs) = step("setup", || {
             let tools = setup::for_building(&layout, self.toolchain)?;
+            let programs = setup::for_tests(&layout)?;
             if !self.no_vm {
                 setup::for_guests(&layout)?;
             }
-            Ok(tools)
+            Ok((tools, programs))
         })?;
         step("format", || process::run(cargo(&layout).args(["fmt", "--all", "--check"])))?;
         // The eBPF half compiles for this machine too, to nothing of use: that is enough for these two, and lets them
@@ -67,16 +68,17 @@ impl Args {
             build::ebpf(&layout, &tools)?;
             build::user_space(&layout, Programs::All)
         })?;
-        step("tests", || self.test(&layout, xtask))?;
+        step("tests", || self.test(&layout, &programs, xtask))?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn test(&self, layout: &Layout, xtask: PathBuf) -> Result<()> {
+    fn test(&self, layout: &Layout, programs: &ForTests, xtask: PathBuf) -> Result<()> {
         let detector = layout.program("timejump")?;
         ensure!(detector.exists(), "{} was not built", detector.display());
         let mut tests = cargo(layout);
         tests.args(["test", "--workspace", "--exclude", "detector-ebpf", "--"]).args(&self.arguments);
         tests.env("TIMEJUMP_XTASK", xtask).env("TIMEJUMP_BIN", detector);
+        tests.env("TIMEJUMP_PYTHON", &programs.python).env("TIMEJUMP_PROMTOOL", &programs.promtool);
         if self.no_vm {
             tests.env("TIMEJUMP_NO_VM", "1");
         }

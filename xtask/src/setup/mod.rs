@@ -2,7 +2,11 @@
 
 mod bpf_linker;
 mod packages;
+mod promtool;
+mod python;
 mod toolchain;
+
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 pub use toolchain::{Choice, Core, TARGET, Toolchain};
@@ -16,7 +20,16 @@ pub struct ForBuilding {
     /// The compiler.
     pub toolchain: Toolchain,
     /// Its linker.
-    pub linker: std::path::PathBuf,
+    pub linker: PathBuf,
+}
+
+/// What tests start that is not ours.
+#[derive(Debug)]
+pub struct ForTests {
+    /// A Python that has gRPC.
+    pub python: PathBuf,
+    /// Prometheus's checker of metrics.
+    pub promtool: PathBuf,
 }
 
 /// What building needs.
@@ -53,6 +66,15 @@ pub fn emulator() -> Result<()> {
     // Part of util-linux, so of any Debian.
     ensure!(process::find("setpriv").is_some(), "setpriv (of util-linux) is not in PATH");
     Ok(())
+}
+
+/// Programs that tests of the servers need.
+pub fn for_tests(layout: &Layout) -> Result<ForTests> {
+    let python = python::provide(layout)?;
+    eprintln!("xtask: {}: follows the stream in tests", python.display());
+    let promtool = promtool::provide(layout)?;
+    eprintln!("xtask: {}: checks the metrics in tests", promtool.display());
+    Ok(ForTests { python, promtool })
 }
 
 /// Everything that guests are made of.

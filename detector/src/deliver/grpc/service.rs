@@ -25,7 +25,9 @@ const QUEUE: usize = 1024;
 /// Jumps in a page unless asked otherwise, and at most.
 const PAGE: (u32, u32) = (100, 1000);
 /// Jumps looked at for one page: whoever filters much gets short pages.
-const LOOKED_AT: u32 = 10_000;
+const LOOKED_AT: usize = 10_000;
+/// Jumps read at once, so that a page that is soon full does not cost all of those.
+const AT_ONCE: u32 = 250;
 
 /// `timejump.v1.TimeJump`.
 #[derive(Clone, Debug)]
@@ -49,10 +51,15 @@ impl TimeJump for Service {
         let filter = filter(request.filter)?;
         let from = match request.start {
             None => None,
-            Some(Start::AfterPosition(position)) => Some(position),
+            // One that was never handed out is of another store: then with what happens from now on.
+            Some(Start::AfterPosition(position)) => {
+                Some(position).filter(|position| *position <= self.backend.hub.position())
+            }
             Some(Start::FromSequence(sequence)) => {
+                // A jump that is not there yet may come before the stream is open: so the stream has a beginning always.
+                let now = self.backend.hub.position();
                 let before = self.backend.read(move |store| store.position_before(sequence)).await;
-                before.map_err(unreadable)?
+                Some(before.map_err(unreadable)?.unwrap_or(now))
             }
         };
         let feed = Feed::open(&self.backend.hub, &self.backend.store, filter, from, QUEUE)
@@ -105,12 +112,10 @@ impl TimeJump for Service {
         let v1::ListImpactsRequest { jump, page_size: size, page_token: token } = request.into_inner();
         let size = page_size(size);
         let after = page_token(&token)?.unwrap_or(0);
-        let read = move |store: &Store| match jump {
-            0 => store.impacts(after, size),
-            jump => store.impacts_of(jump),
-        };
-        let impacts = self.backend.read(read).await.map_err(unreadable)?;
-        let full = jump == 0 && impacts.len() == size as usize;
+        let of = (jump != 0).then_some(jump);
+        let impacts = self.backend.read(move |store| store.impacts(of, after, size)).await;
+        let impacts = impacts.map_err(unreadable)?;
+        let full = impacts.len() == size as usize;
         let next = impacts.last().filter(|_| full).map(|last| last.id.to_string());
         Ok(Response::new(v1::ListImpactsResponse {
             impacts: impacts.iter().map(v1::Impact::from).collect(),
@@ -157,25 +162,28 @@ impl Wanted {
         token: Option<u64>,
         size: u32,
     ) -> rusqlite::Result<(Vec<Jump>, String)> {
-        let order = if newest_first {
-            Order::NewestFirst(token.unwrap_or(u64::MAX))
-        } else {
-            Order::OldestFirst(token.unwrap_or(0))
-        };
+        let mut last = token.unwrap_or(if newest_first { u64::MAX } else { 0 });
         let mut found = Vec::new();
-        let mut last = None;
-        let jumps = store.jumps(order, LOOKED_AT)?;
-        let more = jumps.len() == LOOKED_AT as usize;
-        for jump in jumps {
-            if found.len() == size as usize {
-                return Ok((found, last.map_or_else(String::new, |last: u64| last.to_string())));
+        let mut looked_at = 0;
+        while looked_at < LOOKED_AT {
+            let order = if newest_first { Order::NewestFirst(last) } else { Order::OldestFirst(last) };
+            let jumps = store.jumps(order, AT_ONCE)?;
+            let is_end = jumps.len() < AT_ONCE as usize;
+            looked_at += jumps.len();
+            for jump in jumps {
+                if found.len() == size as usize {
+                    return Ok((found, last.to_string()));
+                }
+                last = jump.sequence;
+                if self.wants(&jump) {
+                    found.push(jump);
+                }
             }
-            last = Some(jump.sequence);
-            if self.wants(&jump) {
-                found.push(jump);
+            if is_end {
+                return Ok((found, String::new()));
             }
         }
-        Ok((found, last.filter(|_| more).map_or_else(String::new, |last| last.to_string())))
+        Ok((found, last.to_string()))
     }
 }
 

@@ -33,10 +33,14 @@ pub(super) fn responses(
         let mut feed = feed?;
         loop {
             let (position, entry) = match tokio::time::timeout(heartbeat, feed.next()).await {
-                Err(_) => {
-                    let boottime_ns = SystemClocks.boottime_ns();
-                    (feed.position(), Some(Entry::Heartbeat(v1::Heartbeat { boottime_ns })))
-                }
+                Err(_) => match feed.position() {
+                    Some(position) => {
+                        let boottime_ns = SystemClocks.boottime_ns();
+                        (position, Some(Entry::Heartbeat(v1::Heartbeat { boottime_ns })))
+                    }
+                    // An entry has just come.
+                    None => continue,
+                },
                 Ok(Ok(Some(Item::Told(told)))) => (told.position, Entry::from_message(&told.message)),
                 Ok(Ok(Some(Item::Lagged { missed, position }))) => {
                     let at = v1::LaggedAt::Consumer.into();

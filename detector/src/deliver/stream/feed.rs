@@ -6,6 +6,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::task::JoinHandle;
+
 use super::{Filter, Hub, Item, Subscription, Told, TooMany};
 use crate::{
     deliver::Message,
@@ -27,10 +29,16 @@ pub struct Feed {
     live_after: u64,
     /// What was read and is to be handed out next, the next one last.
     ready: Vec<Item>,
+    /// A page on its way. Whoever gives up waiting for the next item, to send a heartbeat, does not read it again.
+    reading: Option<JoinHandle<rusqlite::Result<Page>>>,
 }
 
+/// The position of the first entry in the store, and entries with theirs.
+type Page = (Option<u64>, Vec<(u64, Kept)>);
+
 impl Feed {
-    /// Begins after `from`, or with what happens from now on. `capacity`: entries queued for this consumer.
+    /// Begins after `from`, which must have been stored or handed out, or with what happens from now on. `capacity`:
+    /// entries queued for this consumer.
     pub fn open(
         hub: &Arc<Hub>,
         store: &Arc<Mutex<Store>>,
@@ -39,7 +47,7 @@ impl Feed {
         capacity: usize,
     ) -> Result<Self, TooMany> {
         let subscription = hub.subscribe(filter.clone(), capacity)?;
-        let live_after = subscription.position();
+        let live_after = subscription.since();
         Ok(Self {
             store: Arc::clone(store),
             filter,
@@ -47,6 +55,7 @@ impl Feed {
             replayed: from.unwrap_or(live_after),
             live_after,
             ready: Vec::new(),
+            reading: None,
         })
     }
 
@@ -57,25 +66,35 @@ impl Feed {
                 return Ok(Some(item));
             }
             if self.replayed >= self.live_after {
-                return Ok(self.subscription.next().await);
+                match self.subscription.next().await {
+                    // Stored before the beginning, and handed out after.
+                    Some(Item::Told(told)) if told.message.is_stored() && told.position <= self.replayed => {}
+                    item => return Ok(item),
+                }
+                continue;
             }
             self.read_page().await?;
         }
     }
 
-    /// Where the stream goes on once the last item is taken: entries that were passed over count.
-    pub fn position(&self) -> u64 {
-        if self.replayed < self.live_after { self.replayed } else { self.subscription.position() }
+    /// Where the stream goes on after the last item that was taken: entries that were passed over count. Nothing while
+    /// there is another item.
+    pub fn position(&self) -> Option<u64> {
+        if self.replayed < self.live_after { Some(self.replayed) } else { self.subscription.position() }
     }
 
     async fn read_page(&mut self) -> Result<(), rusqlite::Error> {
         let (store, after) = (Arc::clone(&self.store), self.replayed);
-        let read = move || {
-            let store = store.lock().unwrap_or_else(PoisonError::into_inner);
-            Ok::<_, rusqlite::Error>((store.first_position()?, store.entries(after, PAGE)?))
-        };
+        let reading = self.reading.get_or_insert_with(|| {
+            tokio::task::spawn_blocking(move || {
+                let store = store.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok((store.first_position()?, store.entries(after, PAGE)?))
+            })
+        });
+        let read = reading.await;
+        self.reading = None;
         // It fails only when the runtime ends.
-        let Ok(read) = tokio::task::spawn_blocking(read).await else { return Ok(()) };
+        let Ok(read) = read else { return Ok(()) };
         let (first, entries) = read?;
         let full = entries.len() == PAGE as usize;
         // What comes after is in the queue.
@@ -182,7 +201,9 @@ mod tests {
         assert_eq!(take(&mut feed, 702).await, (4..=705).collect::<Vec<_>>());
         bench.both(706..=706);
         assert_eq!(take(&mut feed, 1).await, [706]);
-        assert_eq!(feed.position(), 706);
+        assert_eq!(feed.position(), Some(706));
+        bench.both(707..=707);
+        assert_eq!(feed.position(), None, "who goes on from there would miss it");
     }
 
     #[tokio::test]
@@ -198,10 +219,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn giving_up_waiting_loses_nothing() {
+        let bench = Bench::new(u64::MAX);
+        bench.both(1..=5);
+        let mut feed = bench.feed(Some(2), 10);
+        let (locked, is_locked) = std::sync::mpsc::channel();
+        let (go_on, waiting) = std::sync::mpsc::channel::<()>();
+        let store = Arc::clone(&bench.store);
+        let holder = std::thread::spawn(move || {
+            let _store = store.lock().unwrap();
+            locked.send(()).unwrap();
+            let _ = waiting.recv();
+        });
+        is_locked.recv().unwrap();
+        for _ in 0..3 {
+            let patience = std::time::Duration::from_millis(5);
+            tokio::time::timeout(patience, feed.next()).await.unwrap_err();
+            assert!(feed.reading.is_some(), "the read goes on");
+        }
+        drop(go_on);
+        holder.join().unwrap();
+        assert_eq!(take(&mut feed, 3).await, [3, 4, 5]);
+    }
+
+    #[tokio::test]
     async fn live_only() {
         let bench = Bench::new(u64::MAX);
         bench.both(1..=5);
         let mut feed = bench.feed(None, 10);
+        bench.both(6..=6);
+        assert_eq!(take(&mut feed, 1).await, [6]);
+    }
+
+    #[tokio::test]
+    async fn after_what_is_stored_and_not_handed_out_yet() {
+        let bench = Bench::new(u64::MAX);
+        bench.both(1..=4);
+        bench.store(5..=5);
+        let mut feed = bench.feed(Some(5), 10);
+        bench.publish(5..=5);
         bench.both(6..=6);
         assert_eq!(take(&mut feed, 1).await, [6]);
     }

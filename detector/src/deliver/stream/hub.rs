@@ -82,6 +82,7 @@ pub struct Subscription {
     hub: Arc<Hub>,
     id: u64,
     notify: Arc<Notify>,
+    since: u64,
 }
 
 impl Hub {
@@ -169,7 +170,7 @@ impl Inner {
         let queue =
             Queue { wants, capacity, items: VecDeque::new(), position, notify: Arc::clone(&notify), counted };
         self.queues.insert(id, queue);
-        Subscription { hub: Arc::clone(hub), id, notify }
+        Subscription { hub: Arc::clone(hub), id, notify, since: position }
     }
 }
 
@@ -205,14 +206,20 @@ impl Subscription {
         }
     }
 
+    /// The position of the last entry that was handed out before: its queue holds all that came after.
+    pub fn since(&self) -> u64 {
+        self.since
+    }
+
     /// Whether there is nothing to take now.
     pub fn is_empty(&self) -> bool {
         self.hub.lock().queues.get(&self.id).is_none_or(|queue| queue.items.is_empty())
     }
 
-    /// Where the stream goes on once all items are taken.
-    pub fn position(&self) -> u64 {
-        self.hub.lock().queues.get(&self.id).map_or(0, |queue| queue.position)
+    /// Where the stream goes on, if all items are taken: entries that were passed over count.
+    pub fn position(&self) -> Option<u64> {
+        let inner = self.hub.lock();
+        inner.queues.get(&self.id).filter(|queue| queue.items.is_empty()).map(|queue| queue.position)
     }
 
     /// Throws away what is queued and can be read from the store; says after which position the queue then begins.
@@ -268,8 +275,9 @@ mod tests {
             hub.publish(&told(position, 5));
             assert_eq!(taken(&quick), [position.cast_signed()]);
         }
-        assert_eq!(stuck.position(), 10);
+        assert_eq!(stuck.position(), None, "nobody may go on from what is still in the queue");
         assert_eq!(taken(&stuck), [1, 2, 3, -7]);
+        assert_eq!(stuck.position(), Some(10));
         hub.publish(&told(11, 5));
         assert_eq!(taken(&stuck), [11]);
         assert_eq!(hub.consumers(), (2, 9, 7));
@@ -299,7 +307,7 @@ mod tests {
             hub.publish(&told(position, delta));
         }
         assert_eq!(taken(&stuck), [1, -1]);
-        assert_eq!(stuck.position(), 4);
+        assert_eq!(stuck.position(), Some(4));
     }
 
     #[test]
@@ -317,6 +325,7 @@ mod tests {
         let hub = Hub::new(9, 0);
         let last = hub.subscribe(Filter::everything(), 9).unwrap();
         hub.publish(&told(1, 5));
+        assert_eq!((last.since(), last.is_empty()), (0, false));
         hub.close();
         assert_eq!(taken(&last), [1]);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

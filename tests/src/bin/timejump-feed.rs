@@ -1,0 +1,75 @@
+//! `timejump-feed`: serves what the daemon serves, from jumps that are made up on standard input, one JSON object a
+//! line. Its first line of output says where it listens; it ends, as the daemon does, at the end of its input.
+//!
+//! No clock is touched: `{"delta_ns":-5000000000,"path":"adjtimex","comm":"chronyd"}` says that one was.
+
+use std::{
+    io::{self, BufRead, Write},
+    net::SocketAddr,
+    path::PathBuf,
+};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use timejump::{deliver::grpc::TlsFiles, serve::Doors};
+use timejump_tests::feed::{Feed, Line, Settings};
+
+/// Serves jumps that are made up on standard input.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Where the stream is served.
+    #[arg(long)]
+    socket: PathBuf,
+    /// Where jumps are kept; by default in memory.
+    #[arg(long)]
+    state_dir: Option<PathBuf>,
+    /// Where metrics and health are served.
+    #[arg(long)]
+    http: Option<SocketAddr>,
+    /// Serve the stream over TCP as well, with mutual TLS.
+    #[arg(long, requires_all = ["tls_ca", "tls_cert", "tls_key"])]
+    listen: Option<SocketAddr>,
+    /// Who must have signed a consumer's certificate.
+    #[arg(long)]
+    tls_ca: Option<PathBuf>,
+    /// Our certificate.
+    #[arg(long)]
+    tls_cert: Option<PathBuf>,
+    /// Our certificate's key.
+    #[arg(long)]
+    tls_key: Option<PathBuf>,
+    /// Consumers that may follow the stream at once.
+    #[arg(long, default_value_t = 256)]
+    max_consumers: usize,
+}
+
+impl Arguments {
+    fn settings(self) -> Settings {
+        let tls = match (self.tls_ca, self.tls_cert, self.tls_key) {
+            (Some(ca), Some(certificate), Some(key)) => Some(TlsFiles { ca, certificate, key }),
+            _ => None,
+        };
+        Settings {
+            doors: Doors {
+                socket: Some(self.socket),
+                group: None,
+                tcp: self.listen.zip(tls),
+                http: self.http,
+            },
+            state_dir: self.state_dir,
+            max_consumers: self.max_consumers,
+        }
+    }
+}
+
+fn main() -> Result<()> {
+    let mut feed = Feed::start(&Arguments::parse().settings())?;
+    let listeners = serde_json::json!({ "listeners": feed.listeners });
+    writeln!(io::stdout(), "{listeners}").context("standard output")?;
+    for line in io::stdin().lock().lines() {
+        let line = line.context("standard input")?;
+        feed.take(Line::parse(&line)?);
+    }
+    feed.end();
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! The capture's part: makes jumps of lines, and says how it stands. Reads no clock.
+
+use std::sync::Arc;
+
+use timejump::{
+    capture::{Rung, RungReport, RungState, coverage},
+    clock::{BootNs, OffsetNs},
+    deliver::{ConsumersReport, DaemonReport, LedgerReport, Status, StoreReport},
+    ledger::{Circumstances, Entry, Ledger, Missed, Reported, Reporter, Thresholds},
+    store::{Continuity, Left},
+};
+
+use super::line::JumpLine;
+
+/// No boot of any machine.
+const BOOT_ID: &str = "00000000-feed-4000-8000-000000000000";
+/// The wall offset of a new account: the wall clock shows 2024-02-06 00:02:32.1 at boot.
+const START: OffsetNs = OffsetNs(1_707_177_752_100_000_000);
+/// Time from a jump to the next, unless told otherwise, ns.
+const STEP: u64 = 1_000_000;
+
+/// The account.
+#[derive(Debug)]
+pub(super) struct Account {
+    boot_id: Arc<str>,
+    ledger: Ledger,
+    reporter: Reporter,
+    /// When the last thing happened.
+    at: BootNs,
+    started: BootNs,
+    last: Option<(u64, BootNs)>,
+}
+
+impl Account {
+    /// Goes on from what an earlier run left, within the same boot.
+    pub(super) fn open(left: Left) -> Self {
+        let boot_id: Arc<str> = BOOT_ID.into();
+        let (offset, error, at) = match left.continuity {
+            Some(last) => (last.offset, last.error, last.at),
+            None => (START, 0, BootNs(0)),
+        };
+        Self {
+            ledger: Ledger::open(offset, error, 0).numbered(Arc::clone(&boot_id), left.last_sequence),
+            boot_id,
+            reporter: Reporter::new(Thresholds::default(), left.excursions),
+            at,
+            started: at,
+            last: None,
+        }
+    }
+
+    /// Enters a jump, as the daemon's engine does with what it captured.
+    pub(super) fn enter(&mut self, line: &JumpLine) -> (Reported, Continuity) {
+        self.at = line.at_ms.map_or(BootNs(self.at.0 + STEP), |ms| BootNs(ms * 1_000_000));
+        let old = self.ledger.offset();
+        let entry = Entry {
+            at: self.at,
+            old,
+            new: OffsetNs(old.0.saturating_add(line.delta_ns)),
+            path: line.path,
+            captured_by: line.captured_by,
+            actor: line.actor(),
+        };
+        let jump = self.ledger.enter(entry, line.delta_error_ns);
+        self.last = Some((jump.sequence, jump.at));
+        let known = Circumstances { synchronised: line.synchronised, ..Circumstances::default() };
+        let now = Continuity {
+            boot_id: Arc::clone(&self.boot_id),
+            at: self.at,
+            offset: self.ledger.offset(),
+            error: self.ledger.error(),
+        };
+        (self.reporter.complete(jump, known), now)
+    }
+
+    /// So many steps were lost.
+    pub(super) fn miss(&self, missed: u64) -> Missed {
+        Missed { boot_id: Arc::clone(&self.boot_id), at: self.at, missed }
+    }
+
+    /// How the capture stands.
+    pub(super) fn status(&self) -> Status {
+        let balance = self.ledger.balance();
+        let (last_sequence, last_boottime_ns) = self.last.unwrap_or_default();
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            kernel: "none: these jumps are made up".into(),
+            boot_id: self.boot_id.to_string(),
+            rung: Rung::Fentry,
+            offset_ns: balance.offset,
+            offset_error_ns: balance.error,
+            rungs: Rung::ALL.into_iter().map(rung_report).collect(),
+            coverage: coverage(Rung::Fentry, true),
+            witnesses: Vec::new(),
+            daemon: Some(DaemonReport {
+                started_boottime_ns: self.started,
+                now_boottime_ns: self.at,
+                ledger: LedgerReport {
+                    start_offset_ns: balance.start,
+                    sum_of_deltas_ns: balance.sum.0,
+                    jumps: balance.jumps,
+                    last_sequence,
+                    last_boottime_ns,
+                    ..LedgerReport::default()
+                },
+                store: StoreReport::default(),
+                listeners: Vec::new(),
+                consumers: ConsumersReport::default(),
+            }),
+        }
+    }
+}
+
+fn rung_report(rung: Rung) -> RungReport {
+    match rung {
+        Rung::Fentry => RungReport { rung, state: RungState::InUse, reason: None },
+        _ => RungReport { rung, state: RungState::Available, reason: Some("a better one works".into()) },
+    }
+}

@@ -1,0 +1,117 @@
+//! The daemon's server half on its own, fed with jumps that are made up: what clients of the stream are tested against,
+//! on any machine and without privilege.
+//!
+//! From the ledger on everything is the daemon's own code; only what the kernel would say is not.
+
+mod account;
+mod line;
+
+pub use line::{ImpactLine, JumpLine, Line};
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use anyhow::{Context, Result, ensure};
+use timejump::{
+    daemon::{Journal, Shelf},
+    deliver::{Alarm, Backend, Listener, Message, locked, stream::Hub},
+    impact::Impact,
+    serve::{Doors, Serving},
+    store::{self, Directory, Left, Retention, Store},
+};
+use tokio::sync::mpsc;
+
+use account::Account;
+
+/// What to serve, and where.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where to listen.
+    pub doors: Doors,
+    /// Where jumps are kept; nothing: in memory.
+    pub state_dir: Option<PathBuf>,
+    /// Consumers that may follow the stream at once.
+    pub max_consumers: usize,
+}
+
+/// The running server half.
+#[derive(Debug)]
+pub struct Feed {
+    account: Arc<Mutex<Account>>,
+    journal: Journal,
+    serving: Serving,
+    /// Where it can be asked.
+    pub listeners: Vec<Listener>,
+}
+
+impl Feed {
+    /// Opens store and doors, and serves.
+    pub fn start(settings: &Settings) -> Result<Self> {
+        let (shelf, left) = open_store(settings.state_dir.as_deref())?;
+        let hub = Hub::new(settings.max_consumers, left.last_position);
+        let (journal, shared) = Journal::start(shelf, Arc::clone(&hub)).context("the journal")?;
+        let opened = settings.doors.open();
+        let listeners = opened.listeners.clone();
+        ensure!(listeners.iter().all(|listener| listener.state == "listening"), "{listeners:?}");
+        let account = Arc::new(Mutex::new(Account::open(left)));
+        let (ask, mut questions) = mpsc::channel(16);
+        let backend = Backend {
+            hub,
+            store: shared.store,
+            report: shared.report,
+            tally: shared.tally,
+            listeners: Arc::new(Mutex::new(listeners.clone())),
+            capture: ask,
+        };
+        let asked = Arc::clone(&account);
+        thread::spawn(move || {
+            while let Some(question) = questions.blocking_recv() {
+                // Whoever asked may have lost patience.
+                let _ = question.send(locked(&asked).status());
+            }
+        });
+        let serving = opened.serve(backend).context("the server")?;
+        Ok(Self { account, journal, serving, listeners })
+    }
+
+    /// Lets happen what a line says.
+    pub fn take(&mut self, line: Line) {
+        match line {
+            Line::Jump(line) => {
+                let (reported, now) = locked(&self.account).enter(&line);
+                self.journal.tell_jump(reported, now);
+            }
+            Line::Impact { impact } => self.journal.tell(Message::Impact(Impact::from(impact))),
+            Line::Missed { missed } => {
+                let missed = locked(&self.account).miss(missed);
+                self.journal.tell(Message::Missed(missed));
+            }
+            Line::Alarm { alarm, message } => {
+                self.journal.tell(Message::Alarm(Alarm { kind: alarm, message }));
+            }
+        }
+    }
+
+    /// Stores and hands out what is left, and lets everybody go, in the daemon's order.
+    pub fn end(self) {
+        self.journal.end();
+        self.serving.end();
+    }
+}
+
+fn open_store(state_dir: Option<&Path>) -> Result<(Shelf, Left)> {
+    let retention = Retention::default();
+    let (store, left, directory) = match state_dir {
+        Some(path) => {
+            let directory = Directory::take(path)?;
+            let (store, left) = store::open(&directory, retention)?;
+            (store, left, Some(directory))
+        }
+        None => (Store::in_memory(retention).context("a store in memory")?, Left::default(), None),
+    };
+    let last_position = left.last_position;
+    Ok((Shelf { store, directory, retention, why_in_memory: None, last_position }, left))
+}
