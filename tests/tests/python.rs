@@ -283,7 +283,7 @@ fn show_draws_the_excursion() {
     for sequence in ["1", "2"] {
         let screen = feed.asked(&binary, &["show", sequence]);
         fits(&screen, 100);
-        for part in ["┌─", "─┐", "#1", "#2", "+1h 0m ┤", "for 1m 0s of uptime"] {
+        for part in ["┌─", "─┐", "#1", "#2", "+1h 0m ┤", "for 1m 0s, by uptime"] {
             assert!(screen.contains(part), "no {part:?} in\n{screen}");
         }
     }

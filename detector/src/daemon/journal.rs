@@ -34,7 +34,7 @@ const RING_BYTES_PER_ENTRY: usize = 128;
 /// Entries kept for a store that cannot be written.
 const BACKLOG: usize = 1 << 14;
 /// Entries in one commit.
-const BATCH: usize = 1024;
+const BATCH: usize = 256;
 /// When a store that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 /// New entries after which old ones are deleted.

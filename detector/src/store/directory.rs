@@ -1,9 +1,9 @@
 //! The state directory: who may write there, and the last number given, which outlives a damaged database.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -50,7 +50,8 @@ pub enum DirectoryError {
 impl Directory {
     /// Makes it if need be, and takes it.
     pub fn take(path: &Path) -> Result<Self, DirectoryError> {
-        fs::create_dir_all(path).map_err(|error| DirectoryError::Make { path: path.to_owned(), error })?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|error| DirectoryError::Make { path: path.to_owned(), error })?;
         let file = path.join(LOCK);
         let lock = OpenOptions::new()
             .read(true)

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -91,9 +92,13 @@ pub fn peek(directory: &Path) -> Option<Left> {
     })
 }
 
-/// Opens and looks whether it is whole.
+/// Opens and looks whether it is whole. Command lines are in there: it is for its owner alone. (SQLite gives its log the
+/// same mode.)
 fn sound(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
+    if let Err(error) = fs::set_permissions(path, fs::Permissions::from_mode(0o600)) {
+        tracing::debug!("mode of {}: {error}", path.display());
+    }
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY; \

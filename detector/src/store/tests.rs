@@ -161,6 +161,20 @@ fn one_daemon_a_directory() {
 }
 
 #[test]
+fn for_its_owner_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let directory = Directory::take(&state).unwrap();
+    let (mut store, _) = open(&directory, Retention::default()).unwrap();
+    append(&mut store, [jump(1, 5)]);
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(state.clone()), 0o700);
+    for name in ["timejump.db", "timejump.db-wal", "timejump.lock"] {
+        assert_eq!(mode(state.join(name)), 0o600, "{name}");
+    }
+}
+
+#[test]
 fn numbers_outlive_the_database() {
     let (_dir, directory) = fresh();
     directory.note_last_told(41).unwrap();

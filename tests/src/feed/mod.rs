@@ -52,7 +52,7 @@ impl Feed {
     pub fn start(settings: &Settings) -> Result<Self> {
         let (shelf, left) = open_store(settings.state_dir.as_deref())?;
         let hub = Hub::new(settings.max_consumers, left.last_position);
-        let (journal, shared) = Journal::start(shelf, Arc::clone(&hub)).context("the journal")?;
+        let (journal, shared) = Journal::start(shelf, Arc::clone(&hub), 0).context("the journal")?;
         let opened = settings.doors.open();
         let listeners = opened.listeners.clone();
         ensure!(listeners.iter().all(|listener| listener.state == "listening"), "{listeners:?}");

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Entries queued for one consumer.
-const QUEUE: usize = 1024;
+const QUEUE: usize = 2048;
 /// Jumps in a page unless asked otherwise, and at most.
 const PAGE: (u32, u32) = (100, 1000);
 /// Jumps looked at for one page: whoever filters much gets short pages.
