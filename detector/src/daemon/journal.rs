@@ -407,30 +407,15 @@ impl Clerk {
 mod tests {
     use super::*;
     use crate::{
-        clock::{BootNs, DeltaNs},
-        deliver::stream::{Item, Subscription},
-        ledger::Verdict,
+        clock::BootNs,
+        deliver::{
+            stream::{Item, Subscription},
+            tests::jump,
+        },
     };
 
     fn reported(sequence: u64, old: i64, new: i64) -> (Reported, Continuity) {
-        let jump = Jump {
-            sequence,
-            boot_id: "boot".into(),
-            at: BootNs(sequence),
-            delta: DeltaNs(new - old),
-            delta_error_ns: 0,
-            old: OffsetNs(old),
-            new: OffsetNs(new),
-            path: StepPath::Adjtimex,
-            captured_by: CapturedBy::Fentry,
-            actor: Actor::unknown(),
-            verdict: Verdict::Unknown,
-            evidence: Vec::new(),
-            excursion: None,
-            burst: sequence,
-            loud: true,
-            window: None,
-        };
+        let jump = Jump { old: OffsetNs(old), new: OffsetNs(new), ..jump(sequence, new - old) };
         let now =
             Continuity { boot_id: "boot".into(), at: BootNs(sequence), offset: OffsetNs(new), error: 0 };
         (Reported { jump, excursion: None }, now)

@@ -33,6 +33,7 @@ use crate::{
     clock::{BootNs, OffsetNs},
     impact::Impact,
     ledger::{Balance, Jump, Missed},
+    store::Kept,
 };
 
 /// One thing to tell.
@@ -54,6 +55,16 @@ pub enum Message {
     Alarm(Alarm),
     /// The account at the end.
     Summary(Summary),
+}
+
+impl From<Kept> for Message {
+    fn from(kept: Kept) -> Self {
+        match kept {
+            Kept::Jump(jump, _) => Self::Jump(jump),
+            Kept::Impact(impact) => Self::Impact(impact),
+            Kept::Missed(missed) => Self::Missed(missed),
+        }
+    }
 }
 
 impl Message {

@@ -15,7 +15,7 @@ use super::{
     Message, Output,
     stream::{Filter, Hub, Item, Subscription},
 };
-use crate::store::{Kept, Store};
+use crate::store::Store;
 
 /// Entries queued; beyond, they are read from the store.
 const CAPACITY: usize = 4096;
@@ -140,11 +140,7 @@ impl<W: Write> Press<W> {
             let before = self.position;
             for (at, kept) in page.into_iter().filter(|(at, _)| *at <= position) {
                 self.skip_to(at - 1)?;
-                self.print(&match kept {
-                    Kept::Jump(jump, _) => Message::Jump(jump),
-                    Kept::Impact(impact) => Message::Impact(impact),
-                    Kept::Missed(missed) => Message::Missed(missed),
-                })?;
+                self.print(&kept.into())?;
                 self.position = at;
             }
             if self.position == before {
@@ -169,7 +165,7 @@ mod tests {
     use super::*;
     use crate::{
         deliver::{OutputFormat, stream::Told, tests::jump},
-        store::Retention,
+        store::{Kept, Retention},
     };
 
     /// A reader that stands still until told to go on.

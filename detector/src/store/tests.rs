@@ -3,7 +3,6 @@ use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 use super::*;
 use crate::{
     actor::{Actor, ActorKind},
-    capture::{CapturedBy, StepPath},
     clock::DeltaNs,
     impact::{Confidence, Remedy, Subject},
     ledger::{Closed, Evidence, Verdict, Window, WindowKind},
@@ -11,22 +10,13 @@ use crate::{
 
 fn jump(sequence: u64, delta: i64) -> Jump {
     Jump {
-        sequence,
         boot_id: "boot".into(),
         at: BootNs(sequence * 1_000),
-        delta: DeltaNs(delta),
-        delta_error_ns: 0,
-        old: OffsetNs(0),
-        new: OffsetNs(delta),
-        path: StepPath::ClockSettime,
-        captured_by: CapturedBy::Fentry,
         actor: Actor { kind: ActorKind::Process, comm: Some("date".into()), ..Actor::default() },
         verdict: Verdict::Disruption,
         evidence: vec![Evidence::WasSynchronised],
         excursion: Some(1),
-        burst: sequence,
-        loud: true,
-        window: None,
+        ..crate::deliver::tests::jump(sequence, delta)
     }
 }
 

@@ -9,10 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinHandle;
 
 use super::{Filter, Hub, Item, Subscription, Told, TooMany};
-use crate::{
-    deliver::Message,
-    store::{Kept, Store},
-};
+use crate::store::{Kept, Store};
 
 /// Entries read from the store at once.
 const PAGE: u32 = 256;
@@ -107,7 +104,7 @@ impl Feed {
             items.push(Item::Lagged { missed: first - after - 1, position: first - 1 });
         }
         for (position, kept) in entries {
-            let told = Told { position, message: message(kept) };
+            let told = Told { position, message: kept.into() };
             if self.filter.lets(&told.message) {
                 items.push(Item::Told(Arc::new(told)));
             }
@@ -130,18 +127,13 @@ impl Feed {
     }
 }
 
-fn message(kept: Kept) -> Message {
-    match kept {
-        Kept::Jump(jump, _) => Message::Jump(jump),
-        Kept::Impact(impact) => Message::Impact(impact),
-        Kept::Missed(missed) => Message::Missed(missed),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{deliver::tests::jump, store::Retention};
+    use crate::{
+        deliver::{Message, tests::jump},
+        store::Retention,
+    };
 
     struct Bench {
         hub: Arc<Hub>,
