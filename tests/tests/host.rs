@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -301,6 +301,29 @@ fn metrics_and_health_over_http() {
         assert!(answer.contains(wanted), "{path} should say {wanted}:\n{answer}");
     }
     daemon.stop();
+}
+
+#[test]
+fn a_group_may_use_the_socket() {
+    let Some(binary) = binary() else { return };
+    if !rustix::process::getuid().is_root() {
+        println!("skipped: only root can give a file to another group");
+        return;
+    }
+    let home = home();
+    let socket = home.path().join("timejump.sock");
+    for (group, mode, gid) in
+        [(None, 0o600, 0), (Some("nogroup"), 0o660, 65534), (Some("12345"), 0o660, 12345)]
+    {
+        let mut command = run_json(&binary, home.path());
+        command.args(group.iter().flat_map(|group| ["--socket-group", group]));
+        let mut daemon = Running::start(&mut command);
+        daemon.status();
+        let found = fs::metadata(&socket).expect("the socket");
+        assert_eq!((found.permissions().mode() & 0o777, found.gid()), (mode, gid), "{group:?}");
+        daemon.stop();
+        assert!(!socket.exists(), "it takes its socket away");
+    }
 }
 
 #[test]

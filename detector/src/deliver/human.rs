@@ -88,6 +88,11 @@ fn impact_line(impact: &Impact) -> String {
     ))
 }
 
+/// `1 jump`, `2 jumps`.
+pub(super) fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 fn refused_line(refused: &Refused) -> String {
     let times = if refused.count == 1 { String::new() } else { format!(", {} times so far", refused.count) };
     format!("-    refused ({}{times}): {} by {}", refused.errno, refused.path, who(&refused.actor))
@@ -95,7 +100,7 @@ fn refused_line(refused: &Refused) -> String {
 
 fn summary_line(summary: &Summary) -> String {
     let balance = &summary.balance;
-    let mut text = format!("{} jumps, sum {}", balance.jumps, balance.sum);
+    let mut text = format!("{}, sum {}", count(balance.jumps, "jump"), balance.sum);
     for (n, what) in [
         (balance.missed, "steps lost on the way"),
         (summary.refused, "attempts refused"),

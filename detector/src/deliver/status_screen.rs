@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{DaemonReport, Status};
+use super::{DaemonReport, Status, human::count};
 use crate::{
     capture::{PathCoverage, RungReport, Size},
     clock::DeltaNs,
@@ -44,7 +44,10 @@ fn daemon_lines(daemon: &DaemonReport) -> String {
         let _ = writeln!(text, "{name:<10} {value}");
     };
     field("running", format!("for {}", span(running)));
-    field("ledger", format!("{} jumps, sum {}{last}", ledger.jumps, DeltaNs(ledger.sum_of_deltas_ns)));
+    field(
+        "ledger",
+        format!("{}, sum {}{last}", count(ledger.jumps, "jump"), DeltaNs(ledger.sum_of_deltas_ns)),
+    );
     for (n, what) in [
         (ledger.missed, "steps lost on the way"),
         (ledger.refused, "attempts refused"),
@@ -56,7 +59,7 @@ fn daemon_lines(daemon: &DaemonReport) -> String {
     }
     let store = &daemon.store;
     let place = store.path.as_ref().map_or_else(|| "in memory".to_owned(), |path| path.display().to_string());
-    let mut line = format!("{place}: {} jumps, {} KiB", store.jumps, store.bytes / 1024);
+    let mut line = format!("{place}: {}, {} KiB", count(store.jumps, "jump"), store.bytes / 1024);
     if store.state != "ok" {
         let _ = write!(line, "; {}", store.state);
     }
