@@ -27,7 +27,7 @@ pub(super) struct HistoryArgs {
     /// before or after it; "ago" is by the wall clock or by uptime, whichever lets more through
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
-    /// Only jumps until then, likewise
+    /// Only jumps until then, by the wall clock before or after them
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
     /// At most so many, the newest

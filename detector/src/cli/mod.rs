@@ -14,7 +14,7 @@ mod watch;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, fmt::writer::BoxMakeWriter};
 
 use crate::{
     capture::{LadderOptions, LoadOptions, Rung},
@@ -99,7 +99,16 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
         }
     };
-    log_to_stderr();
+    // Standard error may be a pipe that nobody reads: the daemon's threads must not wait for it. What does not fit is
+    // dropped.
+    let (writer, _flushed_at_the_end) = match cli.command {
+        Command::Run(_) => {
+            let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+            (BoxMakeWriter::new(writer), Some(guard))
+        }
+        _ => (BoxMakeWriter::new(std::io::stderr), None),
+    };
+    log_to(writer);
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Watch(args) => watch::watch(&args),
@@ -120,11 +129,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn log_to_stderr() {
+fn log_to(writer: BoxMakeWriter) {
     let filter = EnvFilter::try_from_env("TIMEJUMP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         // The journal stamps lines; a wall time of ours would be the thing under suspicion.
         .without_time()

@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
     CaptureArgs,
@@ -110,8 +111,17 @@ impl RunArgs {
     }
 }
 
+/// As many open files as we may have: each connection is one, and the capture must never lack any.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!("limit on open files: {error}");
+    }
+}
+
 /// Watches until told to stop.
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

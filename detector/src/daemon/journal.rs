@@ -59,13 +59,13 @@ pub struct Journal {
     thread: JoinHandle<()>,
 }
 
-/// Jumps for which there was no room on the way.
-#[derive(Debug)]
+/// What there was no room for on the way: jumps as their sum, and the last alarm.
+#[derive(Debug, Default)]
 struct Overflow {
     count: u64,
-    from: OffsetNs,
-    last: Jump,
-    now: Continuity,
+    /// The wall offset before the first jump; the last jump, and what is known after it.
+    jumps: Option<(OffsetNs, Jump, Continuity)>,
+    alarm: Option<Message>,
 }
 
 /// What others may look at.
@@ -73,7 +73,7 @@ struct Overflow {
 pub struct Shared {
     /// Hands entries out.
     pub hub: Arc<Hub>,
-    /// Past entries.
+    /// Past entries, to be read.
     pub store: Arc<Mutex<Store>>,
     /// How the store stands.
     pub report: Arc<Mutex<StoreReport>>,
@@ -92,22 +92,26 @@ pub struct Shelf {
     pub retention: Retention,
     /// Why the store is in memory, if it is so against the operator's wish.
     pub why_in_memory: Option<String>,
-    /// Of the last entry that an earlier run stored.
+    /// Number of the last jump of an earlier run.
+    pub last_sequence: u64,
+    /// Position of its last entry.
     pub last_position: u64,
 }
 
 impl Journal {
     /// Starts the thread. `ring_bytes` is the size of the kernel's ring.
     pub fn start(shelf: Shelf, hub: Arc<Hub>, ring_bytes: u32) -> io::Result<(Self, Shared)> {
-        let Shelf { store, directory, retention, why_in_memory, last_position } = shelf;
+        let Shelf { store, directory, retention, why_in_memory, last_sequence, last_position } = shelf;
         let report = StoreReport {
             path: store.path().cloned(),
             state: why_in_memory.map_or_else(|| "ok".to_owned(), |why| format!("in memory only: {why}")),
             ..StoreReport::default()
         };
+        let reader = store.reader().map_err(io::Error::other)?;
+        let store = Arc::new(Mutex::new(store));
         let shared = Shared {
             hub,
-            store: Arc::new(Mutex::new(store)),
+            store: reader.map_or_else(|| Arc::clone(&store), |reader| Arc::new(Mutex::new(reader))),
             report: Arc::new(Mutex::new(report)),
             tally: Arc::default(),
         };
@@ -115,9 +119,11 @@ impl Journal {
         let (orders, received) = channel(ON_THE_WAY.max(ring_bytes / RING_BYTES_PER_ENTRY));
         let mut clerk = Clerk {
             shared: shared.clone(),
+            store,
             directory,
             retention,
             position: last_position,
+            sequence: last_sequence,
             backlog: VecDeque::new(),
             now: None,
             trouble: None,
@@ -171,21 +177,24 @@ impl Journal {
         }
     }
 
-    /// The way is full: jumps are summed up until there is room. Other messages are worth less than the memory.
+    /// The way is full: jumps are summed up until there is room. Refusals are counted by the kernel side as well.
     fn merge(&mut self, order: Order) {
-        let Order::Tell { message: Message::Jump(jump), now: Some(now), .. } = order else { return };
-        match &mut self.overflow {
-            Some(overflow) => {
+        let Order::Tell { message, now, .. } = order else { return };
+        let overflow = self.overflow.get_or_insert_default();
+        match (message, now) {
+            (Message::Jump(jump), Some(now)) => {
                 overflow.count += 1;
-                overflow.last = jump;
-                overflow.now = now;
+                let from = overflow.jumps.as_ref().map_or(jump.old, |(from, ..)| *from);
+                overflow.jumps = Some((from, jump, now));
             }
-            none => *none = Some(Overflow { count: 1, from: jump.old, last: jump, now }),
+            (Message::Missed(missed), _) => overflow.count += missed.missed,
+            (alarm @ Message::Alarm(_), _) => overflow.alarm = Some(alarm),
+            _ => {}
         }
     }
 
     fn flush_overflow(&mut self) {
-        let room = self.orders.capacity() >= 2;
+        let room = self.orders.capacity() >= Overflow::ORDERS;
         if let Some(overflow) = self.overflow.take_if(|_| room) {
             for order in overflow.orders() {
                 let _ = self.orders.try_send(order);
@@ -195,15 +204,22 @@ impl Journal {
 }
 
 impl Overflow {
+    /// At most so many orders.
+    const ORDERS: usize = 3;
+
     /// As a gap is told: so many are missing, and their sum.
     fn orders(self) -> Vec<Order> {
-        let Self { count, from, last, now } = self;
+        let Self { count, jumps, alarm } = self;
+        let plain = |message| Order::Tell { message, excursion: None, now: None };
+        let mut orders: Vec<_> = alarm.into_iter().map(plain).collect();
+        let Some((from, last, now)) = jumps else { return orders };
         let missed = Missed { boot_id: Arc::clone(&last.boot_id), at: last.at, missed: count };
         // What is known comes with the sum: stored without it, the next start would not find it missing.
-        let mut orders = vec![Order::Tell { message: Message::Missed(missed), excursion: None, now: None }];
+        orders.push(plain(Message::Missed(missed)));
         let delta = last.new.since(from);
         if delta.0 != 0 {
             let jump = Jump {
+                window: None,
                 delta,
                 old: from,
                 path: StepPath::Unattributed,
@@ -224,9 +240,13 @@ impl Overflow {
 /// The thread.
 struct Clerk {
     shared: Shared,
+    /// Where entries go; in memory it is the one that others read, on disk they have a connection of their own.
+    store: Arc<Mutex<Store>>,
     directory: Option<Directory>,
     retention: Retention,
     position: u64,
+    /// Number of the last jump.
+    sequence: u64,
     /// What is not stored yet.
     backlog: VecDeque<(u64, Kept)>,
     now: Option<Continuity>,
@@ -257,14 +277,13 @@ impl Clerk {
                 break;
             }
         }
-        let _ = lock(&self.shared.store).checkpoint();
+        let _ = lock(&self.store).checkpoint();
         self.shared.hub.close();
     }
 
     /// Stores a batch, then hands it out.
     fn take(&mut self, batch: Vec<Order>) {
         let mut out = Vec::with_capacity(batch.len());
-        let mut last_jump = None;
         for order in batch {
             match order {
                 Order::Note(now) => {
@@ -275,7 +294,7 @@ impl Clerk {
                     self.now = now.or(self.now.take());
                     let kept = match &message {
                         Message::Jump(jump) => {
-                            last_jump = Some(jump.sequence);
+                            self.sequence = jump.sequence;
                             Some(Kept::Jump(jump.clone(), excursion))
                         }
                         Message::Impact(impact) => Some(Kept::Impact(impact.clone())),
@@ -291,8 +310,9 @@ impl Clerk {
             }
         }
         out.extend(self.store());
-        if let (Some(sequence), Some(directory)) = (last_jump, &self.directory)
-            && let Err(error) = directory.note_last_told(sequence)
+        if let Some(directory) = &self.directory
+            && out.iter().any(|told| told.message.is_stored())
+            && let Err(error) = directory.note_last_told(self.sequence, self.position)
         {
             tracing::debug!("the number of the last jump: {error}");
         }
@@ -325,10 +345,7 @@ impl Clerk {
                 was.map(|_| ("store_recovered", told))
             }
             Err(trouble) => {
-                while self.backlog.len() > BACKLOG {
-                    self.backlog.pop_front();
-                    self.unstored += 1;
-                }
+                self.give_up();
                 let known = self.trouble.replace(trouble.clone());
                 known.is_none().then(|| {
                     let told = format!(
@@ -348,40 +365,87 @@ impl Clerk {
         })
     }
 
-    fn write(&mut self) -> Result<(), String> {
-        let (entries, _) = self.backlog.as_slices();
-        let result = lock(&self.shared.store).append(entries, self.now.as_ref());
-        let error = match result {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
+    /// Whatever is beyond the room for waiting entries is given up, and its number takes its place.
+    fn give_up(&mut self) {
+        let Some(beyond) = self.backlog.len().checked_sub(BACKLOG).filter(|beyond| *beyond > 0) else {
+            return;
         };
-        if store::is_damage(&error)
-            && let Some(directory) = &self.directory
-        {
+        let mut given_up: Option<(u64, Missed)> = None;
+        // One more, whose place the number takes.
+        for (position, kept) in self.backlog.drain(..=beyond) {
+            let count = match &kept {
+                Kept::Missed(missed) => missed.missed,
+                Kept::Jump(..) | Kept::Impact(_) => 1,
+            };
+            self.unstored += u64::from(!matches!(kept, Kept::Missed(_)));
+            let now = self.now.as_ref();
+            let missed = given_up.take().map_or(0, |(_, missed)| missed.missed).saturating_add(count);
+            let boot_id = now.map_or_else(|| "".into(), |now| Arc::clone(&now.boot_id));
+            let at = now.map(|now| now.at).unwrap_or_default();
+            given_up = Some((position, Missed { boot_id, at, missed }));
+        }
+        if let Some((position, missed)) = given_up {
+            self.backlog.push_front((position, Kept::Missed(missed)));
+        }
+    }
+
+    fn write(&mut self) -> Result<(), String> {
+        if lock(&self.store).is_gone() {
+            tracing::error!(
+                "the store's file was deleted while in use: a new one is begun, jumps of the past are gone"
+            );
+            self.reopen()?;
+        }
+        let (entries, _) = self.backlog.as_slices();
+        let result = lock(&self.store).append(entries, self.now.as_ref());
+        let Err(error) = result else { return Ok(()) };
+        if store::is_damage(&error) {
             // Sets a damaged one aside.
-            let (fresh, _) = store::open(directory, self.retention).map_err(|error| error.to_string())?;
-            let mut store = lock(&self.shared.store);
-            *store = fresh;
-            return store.append(entries, self.now.as_ref()).map_err(|error| error.to_string());
+            self.reopen()?;
+            let (entries, _) = self.backlog.as_slices();
+            return lock(&self.store).append(entries, self.now.as_ref()).map_err(|error| error.to_string());
         }
         if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
-            // One entry that can never be stored must not keep the others from it.
-            let mut store = lock(&self.shared.store);
-            for entry in entries {
-                if let Err(error) = store.append(std::slice::from_ref(entry), self.now.as_ref()) {
-                    tracing::error!("not stored: {error}: {entry:?}");
-                    self.unstored += 1;
-                }
-            }
-            return Ok(());
+            return self.write_one_by_one();
         }
         Err(error.to_string())
+    }
+
+    /// One entry that can never be stored must not keep the others from it.
+    fn write_one_by_one(&mut self) -> Result<(), String> {
+        while let Some(entry) = self.backlog.front() {
+            if let Err(error) = lock(&self.store).append(std::slice::from_ref(entry), self.now.as_ref()) {
+                if error.sqlite_error_code() != Some(rusqlite::ErrorCode::ConstraintViolation) {
+                    return Err(error.to_string());
+                }
+                tracing::error!("not stored: {error}: {entry:?}");
+                self.unstored += 1;
+            }
+            self.backlog.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Opens the database anew, for writing and for reading, in a directory that may have to be made again.
+    fn reopen(&mut self) -> Result<(), String> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        if !directory.is_there() {
+            let anew = Directory::take(directory.path()).map_err(|error| error.to_string())?;
+            self.directory = Some(anew);
+        }
+        let Some(directory) = &self.directory else { return Ok(()) };
+        let (fresh, _) = store::open(directory, self.retention).map_err(|error| error.to_string())?;
+        if let Some(reader) = fresh.reader().map_err(|error| error.to_string())? {
+            *lock(&self.shared.store) = reader;
+        }
+        *lock(&self.store) = fresh;
+        Ok(())
     }
 
     fn retain(&mut self) {
         if self.since_retained >= RETAIN_EVERY {
             self.since_retained = 0;
-            match lock(&self.shared.store).retain() {
+            match lock(&self.store).retain() {
                 Ok(0) => {}
                 Ok(gone) => tracing::debug!("{gone} old jumps deleted"),
                 Err(error) => tracing::warn!("cannot delete old jumps: {error}"),
@@ -390,7 +454,7 @@ impl Clerk {
     }
 
     fn measure(&mut self) {
-        let extent = lock(&self.shared.store).extent();
+        let extent = lock(&self.store).extent();
         let mut report = lock(&self.shared.report);
         if let Ok(extent) = extent {
             (report.jumps, report.bytes) = (extent.jumps, extent.bytes);
@@ -424,7 +488,14 @@ mod tests {
     fn start() -> (Journal, Shared, Subscription) {
         let retention = Retention::default();
         let store = Store::in_memory(retention).unwrap();
-        let shelf = Shelf { store, directory: None, retention, why_in_memory: None, last_position: 0 };
+        let shelf = Shelf {
+            store,
+            directory: None,
+            retention,
+            why_in_memory: None,
+            last_sequence: 0,
+            last_position: 0,
+        };
         let hub = Hub::new(1, 0);
         let subscription = hub.subscribe_to_everything(usize::MAX);
         let (journal, shared) = Journal::start(shelf, hub, 0).unwrap();

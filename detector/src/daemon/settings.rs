@@ -58,6 +58,7 @@ impl Settings {
             directory: None,
             retention: self.retention,
             why_in_memory: why,
+            last_sequence: left.last_sequence,
             last_position: left.last_position,
         };
         Ok((opened, left))
@@ -71,6 +72,7 @@ impl Settings {
             directory: Some(directory),
             retention: self.retention,
             why_in_memory: None,
+            last_sequence: left.last_sequence,
             last_position: left.last_position,
         };
         Ok((opened, left))

@@ -23,7 +23,7 @@ pub fn human_line(message: &Message) -> String {
             format!("!    too slow: {missed} entries were passed over; `timejump history` has them")
         }
         Message::Refused(refused) => refused_line(refused),
-        Message::Alarm(Alarm { kind, message }) => format!("!    {kind}: {message}"),
+        Message::Alarm(Alarm { kind, message }) => printable(&format!("!    {kind}: {message}")),
         Message::Summary(summary) => summary_line(summary),
     }
 }
@@ -115,7 +115,7 @@ fn summary_line(summary: &Summary) -> String {
 
 /// `chronyd[917] uid 0 (/usr/sbin/chronyd -F 1), child of systemd[1], chronyd.service`.
 pub fn who(actor: &Actor) -> String {
-    let function = actor.function.as_deref();
+    let function = actor.function.as_deref().map(printable);
     match actor.kind {
         ActorKind::Process => process(actor),
         ActorKind::Kernel => function.map_or("the kernel".into(), |name| format!("the kernel ({name})")),
@@ -165,7 +165,7 @@ fn process(actor: &Actor) -> String {
 pub fn printable(text: &str) -> String {
     let is_steering = |c: char| {
         c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
     text.chars().map(|c| if is_steering(c) { '\u{fffd}' } else { c }).collect()
 }

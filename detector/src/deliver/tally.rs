@@ -52,7 +52,7 @@ impl Tally {
                 self.last = Some((jump.sequence, jump.at, jump.delta));
             }
             Message::Impact(impact) => *self.impacts.entry(impact.kind.clone()).or_default() += 1,
-            Message::Missed(missed) => self.missed += missed.missed,
+            Message::Missed(missed) => self.missed = self.missed.saturating_add(missed.missed),
             Message::Alarm(alarm) => *self.alarms.entry(alarm.kind.clone()).or_default() += 1,
             Message::Lagged(_) | Message::Refused(_) | Message::Status(_) | Message::Summary(_) => {}
         }

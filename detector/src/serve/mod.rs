@@ -3,6 +3,7 @@
 //! A door that cannot be opened is named in the log and in the status; the others open all the same.
 
 mod group;
+mod limit;
 mod tls;
 mod unix;
 
@@ -160,7 +161,7 @@ impl Opened {
         let mut servers = JoinSet::new();
         for listener in unix {
             let Ok(listener) = UnixListener::from_std(listener) else { continue };
-            let incoming = UnixListenerStream::new(listener);
+            let incoming = limit::limited(UnixListenerStream::new(listener), limit::GRPC);
             let router = server().add_routes(routes(&backend).await);
             let ended = ended(ending.clone());
             let backend = backend.clone();
@@ -176,7 +177,7 @@ impl Opened {
                 .http2_keepalive_timeout(Some(KEEPALIVE.1));
             match server.tls_config(tls) {
                 Ok(mut server) => {
-                    let incoming = TcpListenerStream::new(listener);
+                    let incoming = limit::limited(TcpListenerStream::new(listener), limit::GRPC);
                     let router = server.add_routes(routes(&backend).await);
                     let ended = ended(ending.clone());
                     let backend = backend.clone();
@@ -192,7 +193,13 @@ impl Opened {
             let router = http::router(backend.clone());
             let (ended, backend) = (ended(ending.clone()), backend.clone());
             servers.spawn(async move {
-                report(&backend, "http", axum::serve(listener, router).with_graceful_shutdown(ended).await);
+                report(
+                    &backend,
+                    "http",
+                    axum::serve(limit::HttpListener::new(listener), router)
+                        .with_graceful_shutdown(ended)
+                        .await,
+                );
             });
         }
         ended(ending).await;

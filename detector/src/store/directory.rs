@@ -1,9 +1,9 @@
 //! The state directory: who may write there, and the last number given, which outlives a damaged database.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -13,7 +13,8 @@ use rustix::{
 };
 
 const DATABASE: &str = "timejump.db";
-/// Locked while a daemon runs. Holds the number of the last jump that was told, as twenty digits.
+/// Locked while a daemon runs. Holds the number of the last jump that was told and the position of the last entry, twenty
+/// digits each.
 const LOCK: &str = "timejump.lock";
 
 /// The state directory, held against other daemons for as long as this lives.
@@ -73,16 +74,29 @@ impl Directory {
         self.path.join(DATABASE)
     }
 
-    /// The number of the last jump that was told; 0 where that is not known.
-    pub fn last_told(&self) -> u64 {
-        let mut digits = [0; 20];
-        let read = self.lock.read_at(&mut digits, 0).unwrap_or(0);
-        std::str::from_utf8(&digits[..read]).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+    /// The number of the last jump that was told, and the position of the last entry; 0 where that is not known.
+    pub fn last_told(&self) -> (u64, u64) {
+        let mut text = [0; 41];
+        let read = self.lock.read_at(&mut text, 0).unwrap_or(0);
+        let mut numbers = std::str::from_utf8(&text[..read]).unwrap_or("").split_ascii_whitespace();
+        let mut next = || numbers.next().and_then(|digits| digits.parse().ok()).unwrap_or(0);
+        (next(), next())
     }
 
-    /// Notes the number of the last jump that was told. Of one length always, so that a full disk does not hinder it.
-    pub fn note_last_told(&self, sequence: u64) -> io::Result<()> {
-        self.lock.write_all_at(format!("{sequence:020}").as_bytes(), 0)
+    /// Notes them. Of one length always, so that a full disk does not hinder it.
+    pub fn note_last_told(&self, sequence: u64, position: u64) -> io::Result<()> {
+        self.lock.write_all_at(format!("{sequence:020} {position:020}").as_bytes(), 0)
+    }
+
+    /// Whether the file that we hold locked is still where others would look for it.
+    pub fn is_there(&self) -> bool {
+        let found = fs::metadata(self.path.join(LOCK)).ok().map(|file| file.ino());
+        found.is_some() && found == self.lock.metadata().ok().map(|file| file.ino())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 

@@ -13,7 +13,7 @@ pub use open::{OpenError, is_damage, open, peek};
 pub use page::{Burst, Order};
 pub use retention::Retention;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{os::unix::fs::MetadataExt, path::PathBuf, sync::Arc};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -74,6 +74,8 @@ pub struct Store {
     connection: Connection,
     path: Option<PathBuf>,
     retention: Retention,
+    /// Of its file when it was opened.
+    inode: Option<u64>,
     jumps: u64,
     /// Uptime seen by the moment of `seen`.
     lived: u64,
@@ -108,7 +110,22 @@ impl Store {
             Some((boot_id, at, lived)) => (lived, Some((boot_id.into(), BootNs(at)))),
             None => (0, None),
         };
-        Ok(Self { connection, path, retention, jumps, lived, seen })
+        let inode = path.as_deref().and_then(inode);
+        Ok(Self { connection, path, retention, inode, jumps, lived, seen })
+    }
+
+    /// Another connection to the same file, for those who read: they then hold up nobody who writes. Nothing for a store
+    /// in memory, which has but one.
+    pub fn reader(&self) -> rusqlite::Result<Option<Self>> {
+        let Some(path) = &self.path else { return Ok(None) };
+        open::reader(path)
+            .and_then(|connection| Self::new(connection, Some(path.clone()), self.retention))
+            .map(Some)
+    }
+
+    /// Whether its file was deleted, or another put in its place.
+    pub fn is_gone(&self) -> bool {
+        self.path.is_some() && self.inode != self.path.as_deref().and_then(inode)
     }
 
     /// Where it is; nothing if in memory.
@@ -195,6 +212,10 @@ impl Store {
     pub fn checkpoint(&self) -> rusqlite::Result<()> {
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", params![], |_| Ok(()))
     }
+}
+
+fn inode(path: &std::path::Path) -> Option<u64> {
+    std::fs::metadata(path).ok().map(|file| file.ino())
 }
 
 fn with_suffix(path: &std::path::Path, suffix: &str) -> PathBuf {

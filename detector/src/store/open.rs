@@ -74,7 +74,9 @@ pub fn open(directory: &Directory, retention: Retention) -> Result<(Store, Left)
     }
     let store = Store::new(connection, Some(path.clone()), retention).map_err(failed)?;
     let mut left = store.left().map_err(failed)?;
-    left.last_sequence = left.last_sequence.max(directory.last_told());
+    let (sequence, position) = directory.last_told();
+    left.last_sequence = left.last_sequence.max(sequence);
+    left.last_position = left.last_position.max(position);
     Ok((store, left))
 }
 
@@ -106,6 +108,14 @@ fn sound(path: &Path) -> rusqlite::Result<Connection> {
     )?;
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if verdict == "ok" { Ok(connection) } else { Err(damage(verdict)) }
+}
+
+/// One that only reads.
+pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.execute_batch("PRAGMA cache_size = -512;")?;
+    Ok(connection)
 }
 
 pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {

@@ -167,9 +167,9 @@ fn for_its_owner_alone() {
 #[test]
 fn numbers_outlive_the_database() {
     let (_dir, directory) = fresh();
-    directory.note_last_told(41).unwrap();
+    directory.note_last_told(41, 77).unwrap();
     let (_, left) = open(&directory, Retention::default()).unwrap();
-    assert_eq!(left.last_sequence, 41);
+    assert_eq!((left.last_sequence, left.last_position), (41, 77));
 }
 
 #[test]

@@ -113,5 +113,15 @@ fn open_store(state_dir: Option<&Path>) -> Result<(Shelf, Left)> {
         None => (Store::in_memory(retention).context("a store in memory")?, Left::default(), None),
     };
     let last_position = left.last_position;
-    Ok((Shelf { store, directory, retention, why_in_memory: None, last_position }, left))
+    Ok((
+        Shelf {
+            store,
+            directory,
+            retention,
+            why_in_memory: None,
+            last_sequence: left.last_sequence,
+            last_position,
+        },
+        left,
+    ))
 }

@@ -24,6 +24,8 @@ use crate::{
 
 /// How long a daemon may take to answer a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take to answer a request.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// Where a daemon is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,20 +183,30 @@ impl Client {
         &mut self,
         request: v1::ListJumpsRequest,
     ) -> Result<(Vec<Jump>, String), ConnectError> {
-        let response = self.inner.list_jumps(request).await?.into_inner();
+        let response = in_time(self.inner.list_jumps(request)).await?;
         let jumps = response.jumps.into_iter().map(Jump::try_from).collect::<Result<_, _>>()?;
         Ok((jumps, response.next_page_token))
     }
 
     /// One jump with all that belongs to it.
     pub async fn get_jump(&mut self, sequence: u64) -> Result<Shown, ConnectError> {
-        let response = self.inner.get_jump(v1::GetJumpRequest { sequence }).await?.into_inner();
+        let response = in_time(self.inner.get_jump(v1::GetJumpRequest { sequence })).await?;
         Ok(response.try_into()?)
     }
 
     /// How the daemon stands.
     pub async fn status(&mut self) -> Result<Status, ConnectError> {
-        Ok(self.inner.get_status(v1::GetStatusRequest {}).await?.into_inner().try_into()?)
+        Ok(in_time(self.inner.get_status(v1::GetStatusRequest {})).await?.try_into()?)
+    }
+}
+
+/// An answer, or that none comes.
+async fn in_time<T>(
+    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> Result<T, ConnectError> {
+    match tokio::time::timeout(ANSWER, call).await {
+        Ok(answer) => Ok(answer?.into_inner()),
+        Err(_) => Err(ConnectError::Broken(format!("no answer within {} s", ANSWER.as_secs()))),
     }
 }
 

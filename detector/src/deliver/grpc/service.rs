@@ -25,7 +25,7 @@ const QUEUE: usize = 2048;
 /// Jumps in a page unless asked otherwise, and at most.
 const PAGE: (u32, u32) = (100, 1000);
 /// Jumps looked at for one page: whoever filters much gets short pages.
-const LOOKED_AT: usize = 10_000;
+const LOOKED_AT: usize = 2_000;
 /// Jumps read at once, so that a page that is soon full does not cost all of those.
 const AT_ONCE: u32 = 250;
 

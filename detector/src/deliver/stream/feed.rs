@@ -74,6 +74,16 @@ impl Feed {
         }
     }
 
+    /// The position that the stream begins after, before anything is taken.
+    pub fn begins_after(&self) -> u64 {
+        self.replayed
+    }
+
+    /// The position to go on after once an item at `position` is taken. What has no place of its own may come late.
+    pub fn go_on_after(&self, position: u64) -> u64 {
+        if self.ready.is_empty() { position.max(self.replayed) } else { position }
+    }
+
     /// Where the stream goes on after the last item that was taken: entries that were passed over count. Nothing while
     /// there is another item.
     pub fn position(&self) -> Option<u64> {
@@ -114,9 +124,10 @@ impl Feed {
             self.replayed = reached;
             self.live_after = self.live_after.max(self.subscription.skip());
         } else {
-            if reached < self.live_after {
-                // Places have no gap at the end but for what could not be stored.
-                let missed = self.live_after - reached.max(first.map_or(0, |first| first - 1));
+            // Places have no gap at the end but for what could not be stored, or is deleted already.
+            let told = first.filter(|first| *first <= self.live_after).map_or(after, |first| first - 1);
+            let missed = self.live_after.saturating_sub(reached.max(told));
+            if missed > 0 {
                 items.push(Item::Lagged { missed, position: self.live_after });
             }
             self.replayed = self.live_after;
@@ -261,6 +272,19 @@ mod tests {
         bench.store.lock().unwrap().retain().unwrap();
         let mut feed = bench.feed(Some(4), 10);
         assert_eq!(take(&mut feed, 3).await, [-4, 9, 10]);
+    }
+
+    #[tokio::test]
+    async fn everything_may_be_deleted_meanwhile() {
+        let bench = Bench::new(1);
+        bench.both(1..=300);
+        let mut feed = bench.feed(Some(0), 10);
+        assert_eq!(take(&mut feed, 1).await, [1]);
+        bench.both(301..=301);
+        bench.store.lock().unwrap().retain().unwrap();
+        // The first page was read already; what lay between is gone, and told to be.
+        let mut rest = take(&mut feed, 257).await;
+        assert_eq!((rest.pop(), rest.pop()), (Some(301), Some(-44)));
     }
 
     #[tokio::test]
