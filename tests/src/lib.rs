@@ -5,6 +5,7 @@
 //! [`feed`] needs none: it makes jumps up.
 
 pub mod actor;
+pub mod bench;
 pub mod cgroup;
 pub mod cli;
 pub mod daemon;

@@ -25,11 +25,12 @@ fn the_guest_program_refuses_here_before_anything_else() {
         now(rustix::time::ClockId::Realtime) - now(rustix::time::ClockId::Boottime)
     };
     let before = offset();
-    let calls: [&[&str]; 7] = [
+    let calls: [&[&str]; 8] = [
         &["step", "adjtimex-nano", "+1ns"],
         &["suite", "default"],
         &["scenario", "clock_settime"],
         &["hammer"],
+        &["bench"],
         &["attempt", "settime-negative"],
         &["no-such-command"],
         &[],

@@ -16,6 +16,7 @@ enum Xtask {
     Run(command::run::Args),
     Vm(command::vm::Args),
     Test(command::test::Args),
+    Bench(command::bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Xtask::Run(args) => args.run(),
         Xtask::Vm(args) => args.run(),
         Xtask::Test(args) => args.run(),
+        Xtask::Bench(args) => args.run(),
     };
     done.unwrap_or_else(|failure| {
         // Without the backtrace that anyhow would add: none of these failures is a mistake in xtask.

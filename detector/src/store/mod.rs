@@ -186,7 +186,7 @@ impl Store {
 
     /// Deletes what is too old or too much. Says how many jumps went.
     pub fn retain(&mut self) -> rusqlite::Result<usize> {
-        let gone = retention::apply(&mut self.connection, self.retention, self.lived)?;
+        let gone = retention::apply(&mut self.connection, self.retention, self.lived, self.jumps)?;
         self.jumps = self.jumps.saturating_sub(u64::try_from(gone).unwrap_or(u64::MAX));
         Ok(gone)
     }

@@ -24,18 +24,27 @@ impl Default for Retention {
     }
 }
 
-/// Deletes what is beyond `retention`, with all that belongs to it. `lived` is the uptime seen so far, ns.
+/// Deletes what is beyond `retention`, with all that belongs to it. `lived` is the uptime seen so far, ns; `jumps`,
+/// how many there are.
+///
+/// Looks from the oldest on, and no further than at what goes: a full store is too large to be read for each look.
 pub(super) fn apply(
     connection: &mut Connection,
     retention: Retention,
     lived: u64,
+    jumps: u64,
 ) -> rusqlite::Result<usize> {
     let age = u64::try_from(retention.age.as_nanos()).unwrap_or(u64::MAX);
     let transaction = connection.transaction()?;
     let oldest: Option<i64> = transaction.query_row(
-        "SELECT max(sequence) FROM (SELECT max(sequence) AS sequence FROM jumps WHERE lived_ns < ?1 UNION ALL SELECT \
-         (SELECT sequence FROM jumps ORDER BY sequence DESC LIMIT 1 OFFSET ?2))",
-        params![signed(lived.saturating_sub(age)), signed(retention.jumps)],
+        "SELECT max(sequence) FROM (SELECT max(sequence) AS sequence FROM jumps WHERE sequence < coalesce((SELECT \
+         sequence FROM jumps WHERE lived_ns >= ?1 ORDER BY sequence LIMIT 1), ?3) UNION ALL SELECT (SELECT sequence \
+         FROM jumps WHERE ?2 > 0 ORDER BY sequence LIMIT 1 OFFSET max(?2 - 1, 0)))",
+        params![
+            signed(lived.saturating_sub(age)),
+            signed(jumps.saturating_sub(retention.jumps)),
+            i64::MAX
+        ],
         |row| row.get(0),
     )?;
     let Some(oldest) = oldest else { return Ok(0) };

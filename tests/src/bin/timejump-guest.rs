@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use timejump_tests::bench;
 use timejump_tests::guard::InGuest;
 use timejump_tests::role::{self, Identity, Nonsense};
 use timejump_tests::runner;
@@ -84,6 +85,15 @@ enum Action {
         #[arg(last = true)]
         words: Vec<String>,
     },
+    /// Measure how long a jump takes to its consumers, and what that costs.
+    Bench {
+        /// How this guest's processors are made.
+        #[arg(long, default_value = "unknown")]
+        accelerator: String,
+        /// Print one JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -127,6 +137,7 @@ fn run(guest: InGuest, action: Action) -> Result<bool> {
         Action::Hammer => hammer::strike_until_stdin_ends(&guest)?,
         Action::Churn => hammer::churn_until_stdin_ends(&guest)?,
         Action::Exec { identity, words } => role::exec(&identity, &words)?,
+        Action::Bench { accelerator, json } => bench::run(guest, &accelerator, json)?,
     }
     Ok(true)
 }

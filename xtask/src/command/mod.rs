@@ -1,5 +1,6 @@
 //! The subcommands, one a file.
 
+pub mod bench;
 pub mod build;
 pub mod build_ebpf;
 pub mod run;

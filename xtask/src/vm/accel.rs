@@ -43,7 +43,8 @@ impl Accel {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// As files and figures have it.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Kvm => "kvm",
             Self::Tcg => "tcg",

@@ -148,6 +148,11 @@ impl Guest {
         self.kernel
     }
 
+    /// How its processors are made: `kvm` or `tcg`. Tries it where that is not known yet.
+    pub fn accelerator(&self, layout: &Layout) -> Result<&'static str> {
+        Accel::choose(self.accel, self, layout).map(Accel::name)
+    }
+
     /// Boots it and runs its command. What that writes is passed on as it comes. An error if the guest broke.
     pub fn run(&self, layout: &Layout, stdout: &mut dyn Write, stderr: &mut dyn Write) -> Result<Outcome> {
         let machine = Arch::host()?.machine()?;

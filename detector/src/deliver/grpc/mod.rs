@@ -6,7 +6,7 @@ mod enums;
 mod service;
 mod watch;
 
-pub use client::{Address, Client, ConnectError, TlsFiles};
+pub use client::{Address, Client, ConnectError, TlsFiles, Watching};
 pub use convert::Foreign;
 pub use service::Service;
 
