@@ -196,6 +196,7 @@ pub const BOOTS: &[Boot] = &[
             "killed_in_a_storm",
             "disk_full",
             "damaged_store",
+            "deleted_store",
             "read_only_store",
             "doors_shut",
         ],

@@ -127,6 +127,7 @@ impl Journal {
             backlog: VecDeque::new(),
             now: None,
             trouble: None,
+            begun_anew: None,
             unstored: 0,
             since_retained: RETAIN_EVERY,
         };
@@ -252,6 +253,8 @@ struct Clerk {
     now: Option<Continuity>,
     /// Why the store cannot be written at present.
     trouble: Option<String>,
+    /// Why the store was begun anew, until that is told.
+    begun_anew: Option<&'static str>,
     /// Entries given up for good.
     unstored: u64,
     since_retained: usize,
@@ -342,7 +345,10 @@ impl Clerk {
                 self.retain();
                 let was = self.trouble.take();
                 let told = "the store can be written again; what waited is stored".to_owned();
-                was.map(|_| ("store_recovered", told))
+                let anew = self.begun_anew.take().map(|why| {
+                    ("store", format!("the store was begun anew, without jumps of the past: {why}"))
+                });
+                anew.or(was.map(|_| ("store_recovered", told)))
             }
             Err(trouble) => {
                 self.give_up();
@@ -402,6 +408,7 @@ impl Clerk {
         if store::is_damage(&error) {
             // Sets a damaged one aside.
             self.reopen()?;
+            self.begun_anew = Some("it was damaged, and is set aside");
             let (entries, _) = self.backlog.as_slices();
             return lock(&self.store).append(entries, self.now.as_ref()).map_err(|error| error.to_string());
         }

@@ -97,6 +97,7 @@ const SCENARIOS: &[(&str, Run)] = &[
     ("while_down", store::while_down),
     ("disk_full", store::disk_full),
     ("damaged_store", store::damaged),
+    ("deleted_store", store::deleted),
     ("read_only_store", store::read_only),
     ("doors_shut", store::doors_shut),
     ("replay_then_live", stream::replay_then_live),

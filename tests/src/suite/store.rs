@@ -201,6 +201,28 @@ pub(super) fn damaged(stage: &Stage) -> Result<()> {
     daemon.stop()?.has_jumps(1)
 }
 
+/// A state directory that vanishes while in use: made again, and told; numbers go on.
+pub(super) fn deleted(stage: &Stage) -> Result<()> {
+    let home = stage.bench.dir.join("deleted");
+    let options = Options { expect: Expect { may_alarm: &["store"], ..Expect::default() }, ..at(&home) };
+    let mut daemon = stage.daemon_with(&options)?;
+    let cli = cli(stage, &daemon);
+    Way::ClockSettime.perform(&stage.guest, seconds(5))?;
+    daemon.next_jump()?;
+    fs::remove_dir_all(home.join("state"))?;
+    Way::ClockSettime.perform(&stage.guest, -seconds(5))?;
+    daemon.next_jump()?;
+    let history = cli.history(&[])?;
+    ensure!(history.len() == 1 && history[0].sequence == 2, "only the second is left: {history:?}");
+    let told = |line: &Line| matches!(line, Line::Alarm { kind, message } if kind == "store" && message.contains("deleted"));
+    ensure!(daemon.lines()?.iter().any(told), "nobody was told");
+    daemon.stop()?.has_jumps(2)?;
+    let mut daemon = stage.daemon_with(&at(&home))?;
+    Way::ClockSettime.perform(&stage.guest, seconds(5))?;
+    ensure!(daemon.next_jump()?.sequence == 3, "numbers go on");
+    daemon.stop().map(drop)
+}
+
 /// A state directory that cannot be written to: in memory, and said so. What it holds is still known.
 pub(super) fn read_only(stage: &Stage) -> Result<()> {
     let home = stage.bench.dir.join("read-only");
