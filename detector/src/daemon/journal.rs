@@ -397,10 +397,8 @@ impl Clerk {
 
     fn write(&mut self) -> Result<(), String> {
         if lock(&self.store).is_gone() {
-            tracing::error!(
-                "the store's file was deleted while in use: a new one is begun, jumps of the past are gone"
-            );
             self.reopen()?;
+            self.begun_anew = Some("its file was deleted while in use");
         }
         let (entries, _) = self.backlog.as_slices();
         let result = lock(&self.store).append(entries, self.now.as_ref());
