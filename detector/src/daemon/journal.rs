@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
 use crate::{
     actor::Actor,
     capture::{CapturedBy, StepPath},
-    clock::OffsetNs,
+    clock::{BootNs, OffsetNs},
     deliver::{
         Alarm, Message, StoreReport, Tally, locked as lock,
         stream::{Hub, Told},
@@ -62,7 +62,7 @@ pub struct Journal {
 /// What there was no room for on the way: jumps as their sum, and the last alarm.
 #[derive(Debug, Default)]
 struct Overflow {
-    count: u64,
+    missed: Option<Missed>,
     /// The wall offset before the first jump; the last jump, and what is known after it.
     jumps: Option<(OffsetNs, Jump, Continuity)>,
     alarm: Option<Message>,
@@ -184,11 +184,11 @@ impl Journal {
         let overflow = self.overflow.get_or_insert_default();
         match (message, now) {
             (Message::Jump(jump), Some(now)) => {
-                overflow.count += 1;
+                overflow.miss(&jump.boot_id, jump.at, 1);
                 let from = overflow.jumps.as_ref().map_or(jump.old, |(from, ..)| *from);
                 overflow.jumps = Some((from, jump, now));
             }
-            (Message::Missed(missed), _) => overflow.count += missed.missed,
+            (Message::Missed(missed), _) => overflow.miss(&missed.boot_id, missed.at, missed.missed),
             (alarm @ Message::Alarm(_), _) => overflow.alarm = Some(alarm),
             _ => {}
         }
@@ -208,15 +208,19 @@ impl Overflow {
     /// At most so many orders.
     const ORDERS: usize = 3;
 
+    fn miss(&mut self, boot_id: &Arc<str>, at: BootNs, count: u64) {
+        let before = self.missed.as_ref().map_or(0, |missed| missed.missed);
+        self.missed = Some(Missed { boot_id: Arc::clone(boot_id), at, missed: before.saturating_add(count) });
+    }
+
     /// As a gap is told: so many are missing, and their sum.
     fn orders(self) -> Vec<Order> {
-        let Self { count, jumps, alarm } = self;
+        let Self { missed, jumps, alarm } = self;
         let plain = |message| Order::Tell { message, excursion: None, now: None };
         let mut orders: Vec<_> = alarm.into_iter().map(plain).collect();
-        let Some((from, last, now)) = jumps else { return orders };
-        let missed = Missed { boot_id: Arc::clone(&last.boot_id), at: last.at, missed: count };
         // What is known comes with the sum: stored without it, the next start would not find it missing.
-        orders.push(plain(Message::Missed(missed)));
+        orders.extend(missed.map(|missed| plain(Message::Missed(missed))));
+        let Some((from, last, now)) = jumps else { return orders };
         let delta = last.new.since(from);
         if delta.0 != 0 {
             let jump = Jump {
@@ -475,12 +479,9 @@ impl Clerk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        clock::BootNs,
-        deliver::{
-            stream::{Item, Subscription},
-            tests::jump,
-        },
+    use crate::deliver::{
+        stream::{Item, Subscription},
+        tests::jump,
     };
 
     fn reported(sequence: u64, old: i64, new: i64) -> (Reported, Continuity) {

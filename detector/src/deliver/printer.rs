@@ -4,7 +4,7 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    Message, Output,
+    Message, Output, locked,
     stream::{Filter, Hub, Item, Subscription},
 };
 use crate::store::Store;
@@ -75,7 +75,7 @@ impl Printer {
 
     /// What to print after all the rest.
     pub fn set_last(&self, message: Message) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
+        *locked(&self.last) = Some(message);
     }
 
     /// Waits until all is printed. The hub must be closed.
@@ -114,7 +114,7 @@ impl<W: Write> Press<W> {
                 self.output.flush()?;
             }
         }
-        if let Some(message) = last.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(message) = locked(last).take() {
             self.output.tell(&message)?;
         }
         self.output.flush()
@@ -131,7 +131,7 @@ impl<W: Write> Press<W> {
     fn catch_up(&mut self, position: u64) -> io::Result<()> {
         while self.position < position {
             let page = {
-                let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+                let store = locked(&self.store);
                 store.entries(self.position, PAGE).unwrap_or_else(|error| {
                     tracing::warn!("cannot read the store: {error}");
                     Vec::new()

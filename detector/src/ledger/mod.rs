@@ -12,7 +12,7 @@ mod jump;
 mod reporter;
 mod thresholds;
 
-pub use burst::{Bursts, LONGEST as LONGEST_BURST, QUIET as BURST_QUIET};
+pub use burst::Bursts;
 pub use excursion::{Closed, Excursion, Excursions};
 pub use judge::{Circumstances, Evidence, Verdict, judge};
 pub use jump::{Jump, Missed, Window, WindowKind};

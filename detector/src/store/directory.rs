@@ -71,7 +71,7 @@ impl Directory {
 
     /// The database's file.
     pub fn database(&self) -> PathBuf {
-        self.path.join(DATABASE)
+        database(&self.path)
     }
 
     /// The number of the last jump that was told, and the position of the last entry; 0 where that is not known.

@@ -1,4 +1,4 @@
-//! Reading, a page at a time: whoever reads holds up whoever writes.
+//! Reading, a page at a time: readers share a connection, and in memory share it with whoever writes.
 
 use rusqlite::{OptionalExtension, params};
 

@@ -4,12 +4,15 @@
 //! one the store is read; what comes after is in the queue. Nothing is handed out that is not stored, so the two meet
 //! without a gap.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinHandle;
 
 use super::{Filter, Hub, Item, Subscription, Told, TooMany};
-use crate::store::{Kept, Store};
+use crate::{
+    deliver::locked,
+    store::{Kept, Store},
+};
 
 /// Entries read from the store at once.
 const PAGE: u32 = 256;
@@ -94,7 +97,7 @@ impl Feed {
         let (store, after) = (Arc::clone(&self.store), self.replayed);
         let reading = self.reading.get_or_insert_with(|| {
             tokio::task::spawn_blocking(move || {
-                let store = store.lock().unwrap_or_else(PoisonError::into_inner);
+                let store = locked(&store);
                 Ok((store.first_position()?, store.entries(after, PAGE)?))
             })
         });
