@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod deliver;
 pub mod impact;
 pub mod ledger;
+pub mod node;
 pub mod serve;
 pub mod store;
 mod sys;

@@ -1,77 +1,22 @@
 //! What a jump spoils: one victim of one jump or excursion.
 //!
-//! The shape of what is stored and streamed. No rule makes any yet.
+//! Pure. The rules look at which wall offset held when (`timeline`) and at what is on the node, and say who suffers from
+//! what until when; the book keeps them apart from one moment to the next. What is on the node is found by `node`, and
+//! whether a rule was right by `daemon::assessor`.
 
-use serde::{Deserialize, Serialize};
+mod book;
+mod rule;
+mod rules;
+mod stamp;
+mod timeline;
+mod types;
 
-use crate::clock::WallNs;
+pub use book::{Book, Ended, Observation};
+pub use rule::{Case, Finding, Kind, Rule};
+pub use rules::{POLL_NS, RULES, assess};
+pub use stamp::{Stuck, stuck};
+pub use timeline::{Segment, Timeline, Turn};
+pub use types::{Confidence, Impact, Remedy, State, Subject};
 
-/// One victim of one jump.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Impact {
-    /// Its number on this node; the same when it is told again with another confidence.
-    pub id: u64,
-    /// The number of the jump that caused it.
-    pub jump: u64,
-    /// What is wrong, such as `token_not_yet_valid`.
-    pub kind: String,
-    /// What it is wrong with.
-    pub subject: Subject,
-    /// From when, by the node's wall clock.
-    pub from: Option<WallNs>,
-    /// Until when.
-    pub until: Option<WallNs>,
-    /// How sure that is.
-    pub confidence: Confidence,
-    /// What to do.
-    pub remedy: Remedy,
-    /// For people.
-    pub message: String,
-    /// What it rests on: a JSON object.
-    pub evidence: serde_json::Value,
-}
-
-/// What an impact is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Subject {
-    /// `pod`, `node`, ….
-    pub kind: String,
-    /// Namespace.
-    pub namespace: Option<String>,
-    /// Name.
-    pub name: Option<String>,
-    /// Uid.
-    pub uid: Option<String>,
-    /// Container.
-    pub container: Option<String>,
-    /// Volume.
-    pub volume: Option<String>,
-}
-
-/// How sure an impact is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Confidence {
-    /// By a rule.
-    Predicted,
-    /// Seen on the node.
-    Observed,
-    /// Predicted, but observation says no.
-    Refuted,
-}
-
-/// What to do about an impact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Remedy {
-    /// Restart kubelet.
-    RestartKubelet,
-    /// Delete the pod.
-    DeletePod,
-    /// Restart the container runtime.
-    RestartRuntime,
-    /// Wait until it ends.
-    Wait,
-    /// Nothing to do.
-    None,
-}
+#[cfg(test)]
+pub(crate) use timeline::tests as timeline_tests;

@@ -19,7 +19,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     clock::{BootNs, OffsetNs, WallNs},
-    impact::Impact,
+    impact::{Impact, Turn},
     ledger::{Excursion, Excursions, Jump, Missed},
 };
 
@@ -54,6 +54,12 @@ pub struct Left {
     pub continuity: Option<Continuity>,
     /// Excursions that may still close.
     pub excursions: Excursions,
+    /// The number of the last impact.
+    pub last_impact: u64,
+    /// Impacts that had not ended.
+    pub impacts: Vec<Impact>,
+    /// The last jumps of the boot that was known last, the oldest first.
+    pub turns: Vec<Turn>,
 }
 
 /// One entry of the stream, as it is kept.
@@ -142,12 +148,29 @@ impl Store {
             .prepare("SELECT * FROM excursions WHERE closed_by IS NULL AND part_of IS NULL ORDER BY id")?
             .query_map([], rows::excursion)?
             .collect::<Result<Vec<_>, _>>()?;
+        let last_position = number(
+            "SELECT max(coalesce((SELECT max(position) FROM jumps), 0), coalesce((SELECT max(position) FROM impacts), \
+             0), coalesce((SELECT max(position) FROM lost), 0))",
+        )?;
+        let impacts = self
+            .connection
+            .prepare("SELECT * FROM impacts WHERE state = 'open' ORDER BY id")?
+            .query_map([], rows::impact)?
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut turns = self
+            .connection
+            .prepare(
+                "SELECT * FROM jumps WHERE boot_id = (SELECT boot_id FROM continuity) ORDER BY sequence DESC LIMIT 1024",
+            )?
+            .query_map([], |row| rows::jump(row).map(|jump| Turn::from(&jump)))?
+            .collect::<Result<Vec<_>, _>>()?;
+        turns.reverse();
         Ok(Left {
             last_sequence: number("SELECT coalesce(max(sequence), 0) FROM jumps")?,
-            last_position: number(
-                "SELECT max(coalesce((SELECT max(position) FROM jumps), 0), coalesce((SELECT max(position) FROM \
-                 impacts), 0), coalesce((SELECT max(position) FROM lost), 0))",
-            )?,
+            last_position,
+            last_impact: number("SELECT coalesce(max(id), 0) FROM impacts")?,
+            impacts,
+            turns,
             continuity: self
                 .connection
                 .query_row("SELECT * FROM continuity", [], rows::continuity)

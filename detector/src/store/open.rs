@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::{Directory, DirectoryError, Left, Retention, Store, directory, with_suffix};
 
 /// Version of `schema.sql`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +69,7 @@ pub fn open(directory: &Directory, retention: Retention) -> Result<(Store, Left)
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
     match found {
         0 => create(&connection).map_err(failed)?,
+        1 => upgrade(&connection, include_str!("upgrade-2.sql")).map_err(failed)?,
         VERSION => {}
         found => return Err(OpenError::Later { path, found }),
     }
@@ -77,6 +78,10 @@ pub fn open(directory: &Directory, retention: Retention) -> Result<(Store, Left)
     let (sequence, position) = directory.last_told();
     left.last_sequence = left.last_sequence.max(sequence);
     left.last_position = left.last_position.max(position);
+    if left.last_impact == 0 {
+        // Each impact took a position at least, so that no number is given again.
+        left.last_impact = left.last_position;
+    }
     Ok((store, left))
 }
 
@@ -119,10 +124,12 @@ pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!(
-        "BEGIN; {} PRAGMA user_version = {VERSION}; COMMIT;",
-        include_str!("schema.sql")
-    ))
+    upgrade(connection, include_str!("schema.sql"))
+}
+
+/// All or nothing.
+fn upgrade(connection: &Connection, statements: &str) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!("BEGIN; {statements} PRAGMA user_version = {VERSION}; COMMIT;"))
 }
 
 fn damage(message: String) -> rusqlite::Error {

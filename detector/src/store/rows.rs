@@ -199,7 +199,8 @@ pub(super) fn excursion(row: &Row<'_>) -> rusqlite::Result<Excursion> {
 pub(super) fn upsert_impact(to: &Transaction<'_>, position: u64, impact: &Impact) -> rusqlite::Result<()> {
     to.prepare_cached(
         "INSERT OR REPLACE INTO impacts (id, position, jump, kind, subject, from_wall_ns, until_wall_ns, confidence, \
-         remedy, message, evidence) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+         remedy, message, evidence, boot_id, from_boottime_ns, until_boottime_ns, state) VALUES \
+         (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     )?
     .execute(params![
         signed(impact.id),
@@ -213,6 +214,10 @@ pub(super) fn upsert_impact(to: &Transaction<'_>, position: u64, impact: &Impact
         word(&impact.remedy)?,
         impact.message,
         json(&impact.evidence)?,
+        impact.boot_id,
+        impact.from_boot.map(|from| signed(from.0)),
+        impact.until_boot.map(|until| signed(until.0)),
+        word(&impact.state)?,
     ])
     .map(drop)
 }
@@ -227,6 +232,10 @@ pub(super) fn impact(row: &Row<'_>) -> rusqlite::Result<Impact> {
         subject: from_json(row, "subject")?,
         from: wall("from_wall_ns")?,
         until: wall("until_wall_ns")?,
+        boot_id: row.get::<_, Arc<str>>("boot_id")?,
+        from_boot: maybe_number(row, "from_boottime_ns")?.map(BootNs),
+        until_boot: maybe_number(row, "until_boottime_ns")?.map(BootNs),
+        state: from_word(row, "state")?,
         confidence: from_word(row, "confidence")?,
         remedy: from_word(row, "remedy")?,
         message: row.get("message")?,

@@ -1,4 +1,4 @@
--- timejump's store, schema version 1 (PRAGMA user_version).
+-- timejump's store, schema version 2 (PRAGMA user_version).
 --
 -- For people: `sqlite3 -readonly timejump.db 'SELECT * FROM history'`.
 -- Times: `boottime_ns` is CLOCK_BOOTTIME since the boot `boot_id`; a wall time is an offset plus a boottime.
@@ -50,9 +50,14 @@ CREATE TABLE impacts (
     confidence      TEXT    NOT NULL,               -- predicted, observed, refuted
     remedy          TEXT    NOT NULL,
     message         TEXT    NOT NULL,
-    evidence        TEXT    NOT NULL                -- JSON object
+    evidence        TEXT    NOT NULL,               -- JSON object
+    boot_id         TEXT    NOT NULL,               -- in which it was found
+    from_boottime_ns INTEGER,                       -- the same times since that boot
+    until_boottime_ns INTEGER,
+    state           TEXT    NOT NULL                -- open, resolved
 ) STRICT;
 CREATE INDEX impacts_by_jump ON impacts (jump);
+CREATE INDEX impacts_open ON impacts (id) WHERE state = 'open';
 
 -- Steps that were lost between the kernel and the daemon; the jump after them carries their sum.
 CREATE TABLE lost (

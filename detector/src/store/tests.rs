@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     actor::{Actor, ActorKind},
     clock::DeltaNs,
-    impact::{Confidence, Remedy, Subject},
+    impact::{Confidence, Remedy, State, Subject},
     ledger::{Closed, Evidence, Verdict, Window, WindowKind},
 };
 
@@ -70,6 +70,10 @@ fn what_goes_in_comes_out() {
         subject: Subject { kind: "pod".into(), name: Some("coredns".into()), ..Subject::default() },
         from: Some(WallNs(1)),
         until: None,
+        boot_id: "boot".into(),
+        from_boot: Some(BootNs(3)),
+        until_boot: None,
+        state: State::Open,
         confidence: Confidence::Predicted,
         remedy: Remedy::DeletePod,
         message: "m".into(),
@@ -92,7 +96,10 @@ fn what_goes_in_comes_out() {
     assert_eq!(store.jumps(Order::NewestFirst(2), 9).unwrap(), [jump(1, 9)]);
     assert_eq!(store.jump(2).unwrap(), Some(unseen));
     assert_eq!(store.excursion(1).unwrap(), Some(excursion(1, None)));
-    assert_eq!(store.impacts_of(1).unwrap(), [impact]);
+    assert_eq!(store.impacts_of(1).unwrap(), [impact.clone()]);
+    assert_eq!((left.last_impact, left.impacts), (1, vec![impact]));
+    let turns: Vec<_> = left.turns.iter().map(|turn| turn.jump).collect();
+    assert_eq!(turns, [1, 2]);
     assert_eq!(store.burst(1).unwrap().unwrap().steps, 1);
     assert_eq!(store.burst(77).unwrap(), None);
     let positions: Vec<_> = store.entries(1, 2).unwrap().into_iter().map(|(position, _)| position).collect();

@@ -14,7 +14,7 @@ use crate::{
         json::word,
         stream::{ActorFilter, Direction, Filter, Kinds},
     },
-    impact::{Confidence, Impact, Remedy, Subject},
+    impact::{Confidence, Impact, Remedy, State, Subject},
     ledger::{Closed, Excursion, Jump, Missed, Verdict, Window, WindowKind},
     store::Burst,
 };
@@ -186,6 +186,10 @@ impl From<&Impact> for v1::Impact {
             remedy: v1::Remedy::from(impact.remedy).into(),
             message: impact.message.clone(),
             evidence_json: impact.evidence.to_string(),
+            boot_id: impact.boot_id.to_string(),
+            from_boottime_ns: impact.from_boot.map(|from| from.0),
+            until_boottime_ns: impact.until_boot.map(|until| until.0),
+            state: v1::ImpactState::from(impact.state).into(),
         }
     }
 }
@@ -206,6 +210,10 @@ impl TryFrom<v1::Impact> for Impact {
             remedy: known(Remedy::from_proto(impact.remedy), "remedy")?,
             message: impact.message,
             evidence: serde_json::from_str(&impact.evidence_json).map_err(|_| Foreign("evidence"))?,
+            boot_id: impact.boot_id.into(),
+            from_boot: impact.from_boottime_ns.map(BootNs),
+            until_boot: impact.until_boottime_ns.map(BootNs),
+            state: known(State::from_proto(impact.state), "impact state")?,
         })
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     actor::ActorKind,
     capture::{CapturedBy, StepPath},
     deliver::stream::{Direction, Kinds},
-    impact::{Confidence, Remedy},
+    impact::{Confidence, Remedy, State},
     ledger::{Verdict, WindowKind},
 };
 
@@ -42,6 +42,7 @@ pairs!(Verdict, Verdict: Correction = Correction, Disruption = Disruption, Unkno
 pairs!(WindowKind, WindowKind:
     DaemonDown = DaemonDown, RebootBehind = RebootBehind, RebootAhead = RebootAhead);
 pairs!(Confidence, Confidence: Predicted = Predicted, Observed = Observed, Refuted = Refuted);
+pairs!(State, ImpactState: Open = Open, Resolved = Resolved);
 pairs!(Remedy, Remedy:
     RestartKubelet = RestartKubelet, DeletePod = DeletePod, RestartRuntime = RestartRuntime, Wait = Wait, None = None);
 pairs!(Direction, Direction: Forward = Forward, Backward = Backward);

@@ -1,0 +1,298 @@
+//! Which impacts there are: what a rule finds gets a number, is told when something about it changes, and when it is found
+//! no more.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Confidence, Finding, Impact, Kind, State, Timeline};
+use crate::clock::BootNs;
+
+/// An end that moves by less is not told again, ns.
+const SAME_END_NS: u64 = 1_000_000_000;
+
+/// Why an impact ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// Its time came.
+    AsForetold,
+    /// Its container is no more, or runs no more.
+    SubjectGone,
+    /// Who held what was wrong was restarted.
+    HolderRestarted,
+    /// The wall clock was stepped again.
+    ClockStepped,
+    /// The machine booted.
+    Rebooted,
+    /// It was not so in the first place.
+    Refuted,
+}
+
+/// What was seen on the node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// What it says about the prediction.
+    pub confidence: Confidence,
+    /// Under which name it goes into the evidence.
+    pub name: &'static str,
+    /// The evidence.
+    pub value: Value,
+}
+
+/// The impacts that last.
+#[derive(Clone, Debug)]
+pub struct Book {
+    boot_id: Arc<str>,
+    last_id: u64,
+    open: BTreeMap<(Kind, Arc<str>), Impact>,
+}
+
+impl Book {
+    /// Goes on after the impact of number `last_id`, with those that an earlier run in this boot left open.
+    pub fn new(boot_id: Arc<str>, last_id: u64, left: Vec<Impact>) -> Self {
+        let open = left.into_iter().filter_map(|impact| Some((key(&impact)?, impact))).collect();
+        Self { boot_id, last_id, open }
+    }
+
+    /// The impacts that last, refuted ones as well.
+    pub fn open(&self) -> impl Iterator<Item = &Impact> {
+        self.open.values()
+    }
+
+    /// The one of that kind and key.
+    pub fn get(&self, kind: Kind, key: &str) -> Option<&Impact> {
+        self.open.get(&(kind, key.into()))
+    }
+
+    /// Takes what is found now for all there is. Gives what is to be told; `why` says why an impact is found no more.
+    pub fn update(
+        &mut self,
+        found: Vec<Finding>,
+        timeline: &Timeline,
+        why: impl Fn(&Impact) -> Ended,
+        now: BootNs,
+    ) -> Vec<Impact> {
+        let mut tell = Vec::new();
+        let mut seen = BTreeSet::new();
+        for finding in found {
+            let key = (finding.kind, Arc::clone(&finding.key));
+            let known = self.open.get_mut(&key);
+            seen.insert(key.clone());
+            match known {
+                Some(impact) if impact.confidence == Confidence::Refuted => {}
+                Some(impact) => {
+                    if renew(impact, finding, timeline) {
+                        tell.push(impact.clone());
+                    }
+                }
+                None => {
+                    self.last_id += 1;
+                    let impact = impact(self.last_id, &self.boot_id, finding, timeline);
+                    tell.push(impact.clone());
+                    self.open.insert(key, impact);
+                }
+            }
+        }
+        self.open.retain(|key, impact| {
+            let stays = seen.contains(key);
+            if !stays && impact.state == State::Open {
+                end(impact, why(impact), now, timeline);
+                tell.push(impact.clone());
+            }
+            stays
+        });
+        tell
+    }
+
+    /// Adds what was seen to the impact of that kind and key. Gives what is to be told: nothing if it says nothing new.
+    pub fn observe(
+        &mut self,
+        kind: Kind,
+        key: &str,
+        observation: &Observation,
+        timeline: &Timeline,
+        now: BootNs,
+    ) -> Option<Impact> {
+        let impact = self.open.get_mut(&(kind, key.into()))?;
+        if impact.state == State::Resolved || impact.confidence >= observation.confidence {
+            return None;
+        }
+        // What was seen once is not unseen.
+        if impact.confidence == Confidence::Observed {
+            return None;
+        }
+        impact.confidence = observation.confidence;
+        set(&mut impact.evidence, observation.name, observation.value.clone());
+        if observation.confidence == Confidence::Refuted {
+            end(impact, Ended::Refuted, now, timeline);
+        }
+        Some(impact.clone())
+    }
+}
+
+/// What tells an impact apart, from what is stored of it.
+fn key(impact: &Impact) -> Option<(Kind, Arc<str>)> {
+    let kind = Kind::ALL.iter().find(|kind| kind.word() == impact.kind)?;
+    let container = impact.evidence.get("container_id").and_then(Value::as_str);
+    let key = container.or(impact.subject.uid.as_deref()).unwrap_or_default();
+    Some((*kind, key.into()))
+}
+
+fn impact(id: u64, boot_id: &Arc<str>, finding: Finding, timeline: &Timeline) -> Impact {
+    let offset = timeline.now().offset;
+    Impact {
+        id,
+        jump: finding.jump,
+        boot_id: Arc::clone(boot_id),
+        kind: finding.kind.word().to_owned(),
+        subject: finding.subject,
+        from: Some(timeline.wall_of(finding.from)),
+        until: finding.until.map(|until| offset.wall_at(until)),
+        from_boot: Some(finding.from),
+        until_boot: finding.until,
+        state: State::Open,
+        confidence: Confidence::Predicted,
+        remedy: finding.remedy,
+        message: finding.message,
+        evidence: finding.evidence,
+    }
+}
+
+/// Takes over what is new; says whether that is worth telling.
+fn renew(impact: &mut Impact, finding: Finding, timeline: &Timeline) -> bool {
+    let moved = match (impact.until_boot, finding.until) {
+        (Some(old), Some(new)) => old.0.abs_diff(new.0) >= SAME_END_NS,
+        (old, new) => old != new,
+    };
+    let learnt = finding.evidence.as_object().is_some_and(|evidence| {
+        evidence
+            .iter()
+            .any(|(name, value)| !value.is_null() && impact.evidence.get(name).is_none_or(Value::is_null))
+    });
+    if !moved && !learnt {
+        return false;
+    }
+    impact.until_boot = finding.until;
+    impact.until = finding.until.map(|until| timeline.now().offset.wall_at(until));
+    impact.remedy = finding.remedy;
+    impact.message = finding.message;
+    if let Value::Object(evidence) = finding.evidence {
+        for (name, value) in evidence {
+            if !value.is_null() {
+                set(&mut impact.evidence, &name, value);
+            }
+        }
+    }
+    true
+}
+
+fn end(impact: &mut Impact, why: Ended, now: BootNs, timeline: &Timeline) {
+    impact.state = State::Resolved;
+    if impact.until_boot.is_none_or(|until| until > now) {
+        impact.until_boot = Some(now);
+        impact.until = Some(timeline.now().offset.wall_at(now));
+    }
+    set(&mut impact.evidence, "ended", serde_json::to_value(why).unwrap_or_default());
+}
+
+fn set(evidence: &mut Value, name: &str, value: Value) {
+    if let Value::Object(evidence) = evidence {
+        evidence.insert(name.to_owned(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::timeline_tests::{boot, timeline, wall},
+        *,
+    };
+    use crate::impact::{Remedy, Subject};
+
+    fn finding(key: &str, until: i64, rate: Option<u64>) -> Finding {
+        Finding {
+            kind: Kind::RuntimeCpuBaselineStuck,
+            jump: 1,
+            subject: Subject::node(),
+            key: key.into(),
+            from: boot(100),
+            until: Some(boot(until)),
+            remedy: Remedy::Wait,
+            message: "m".into(),
+            evidence: json!({ "container_id": key, "cpu_nanocores": rate }),
+        }
+    }
+
+    #[test]
+    fn told_when_it_begins_changes_and_ends() {
+        let timeline = timeline(1000, &[(100, -60)]);
+        let mut book = Book::new("b".into(), 7, Vec::new());
+        let why = |_: &Impact| Ended::AsForetold;
+        let told = book.update(vec![finding("c", 160, None)], &timeline, why, boot(101));
+        assert_eq!(told.len(), 1);
+        let first = &told[0];
+        assert_eq!((first.id, first.from, first.until), (8, Some(wall(1040)), Some(wall(1100))));
+        assert_eq!((first.state, first.confidence), (State::Open, Confidence::Predicted));
+        assert!(book.update(vec![finding("c", 160, None)], &timeline, why, boot(102)).is_empty());
+        let told = book.update(vec![finding("c", 160, Some(5))], &timeline, why, boot(103));
+        assert_eq!((told[0].id, &told[0].evidence["cpu_nanocores"]), (8, &json!(5)), "learnt");
+        assert!(book.update(vec![finding("c", 160, None)], &timeline, why, boot(104)).is_empty());
+        let told = book.update(vec![finding("c", 130, None)], &timeline, why, boot(105));
+        assert_eq!(told[0].until_boot, Some(boot(130)), "moved");
+        assert_eq!(told[0].evidence["cpu_nanocores"], json!(5), "not forgotten");
+        let told = book.update(Vec::new(), &timeline, why, boot(131));
+        assert_eq!((told[0].state, &told[0].evidence["ended"]), (State::Resolved, &json!("as_foretold")));
+        assert_eq!(told[0].until_boot, Some(boot(130)));
+        assert_eq!(book.open().count(), 0);
+    }
+
+    #[test]
+    fn refuted_ones_are_told_once_and_do_not_come_back() {
+        let timeline = timeline(1000, &[(100, -60)]);
+        let mut book = Book::new("b".into(), 0, Vec::new());
+        let why = |_: &Impact| Ended::AsForetold;
+        book.update(vec![finding("c", 160, None), finding("d", 160, None)], &timeline, why, boot(101));
+        let seen = |confidence| Observation { confidence, name: "sample", value: json!(3) };
+        let kind = Kind::RuntimeCpuBaselineStuck;
+        let told = book.observe(kind, "c", &seen(Confidence::Refuted), &timeline, boot(102)).unwrap();
+        assert_eq!((told.state, told.until_boot), (State::Resolved, Some(boot(102))));
+        assert_eq!((&told.evidence["sample"], &told.evidence["ended"]), (&json!(3), &json!("refuted")));
+        assert!(book.update(vec![finding("c", 140, None)], &timeline, why, boot(103)).len() == 1, "d alone");
+        let told = book.observe(kind, "e", &seen(Confidence::Observed), &timeline, boot(104));
+        assert!(told.is_none(), "nobody foretold it");
+    }
+
+    #[test]
+    fn what_was_seen_is_not_unseen() {
+        let timeline = timeline(1000, &[(100, -60)]);
+        let mut book = Book::new("b".into(), 0, Vec::new());
+        book.update(vec![finding("c", 160, None)], &timeline, |_| Ended::AsForetold, boot(101));
+        let kind = Kind::RuntimeCpuBaselineStuck;
+        for (confidence, told) in
+            [(Confidence::Observed, true), (Confidence::Refuted, false), (Confidence::Observed, false)]
+        {
+            let seen = Observation { confidence, name: "sample", value: json!(0) };
+            assert_eq!(book.observe(kind, "c", &seen, &timeline, boot(102)).is_some(), told);
+        }
+    }
+
+    #[test]
+    fn an_earlier_run_is_gone_on_with() {
+        let timeline = timeline(1000, &[(100, -60)]);
+        let mut book = Book::new("b".into(), 0, Vec::new());
+        let why = |_: &Impact| Ended::HolderRestarted;
+        let left = book.update(vec![finding("c", 160, None)], &timeline, why, boot(101));
+        let mut next = Book::new("b".into(), 1, left);
+        assert!(next.update(vec![finding("c", 160, None)], &timeline, why, boot(110)).is_empty());
+        let told = next.update(Vec::new(), &timeline, why, boot(120));
+        assert_eq!((told[0].id, &told[0].evidence["ended"]), (1, &json!("holder_restarted")));
+        assert_eq!(told[0].until_boot, Some(boot(120)), "it ended early");
+    }
+}

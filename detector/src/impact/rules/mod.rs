@@ -1,0 +1,36 @@
+//! The rules, one family a file. Each says where the behaviour it foretells is written.
+
+mod cache;
+mod kubelet_cache;
+mod metrics_server;
+mod one_sample;
+mod restarts;
+mod runtime_rates;
+
+use super::{Case, Finding, Rule};
+
+/// How often kubelet's eviction manager asks for statistics: `evictionMonitoringPeriod` in pkg/kubelet/kubelet.go, ns.
+pub const POLL_NS: u64 = 10_000_000_000;
+/// Smaller steps change a rate by less than a tenth, ns.
+const NOTICEABLE_NS: u64 = POLL_NS / 10;
+
+/// All of them.
+pub const RULES: [&dyn Rule; 5] = [
+    &kubelet_cache::KubeletCache,
+    &runtime_rates::RuntimeRates,
+    &one_sample::OneSample,
+    &metrics_server::MetricsServer,
+    &restarts::Restarts,
+];
+
+/// Everything that is wrong at the case's moment.
+pub fn assess(case: &Case<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for rule in RULES {
+        rule.assess(case, &mut found);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,231 @@
+//! Which wall offset held when: the jumps of this boot, as the rules look at them.
+
+use std::collections::VecDeque;
+
+use crate::{
+    clock::{BootNs, DeltaNs, OffsetNs, WallNs},
+    ledger::Jump,
+};
+
+/// Segments kept. Older ones are summed up by their latest wall time, which is all that a rule asks of them.
+const MOST: usize = 1024;
+
+/// A time in which the wall offset was one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The wall offset.
+    pub offset: OffsetNs,
+    /// When it began, ns since boot.
+    pub from: BootNs,
+    /// The jump that began it; none began the first.
+    pub jump: Option<u64>,
+}
+
+/// The segments of one boot, the oldest first; there is always one.
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    segments: VecDeque<Segment>,
+}
+
+/// What a jump does to a timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// The jump's number.
+    pub jump: u64,
+    /// When it was.
+    pub at: BootNs,
+    /// The wall offset before it.
+    pub old: OffsetNs,
+    /// The wall offset after it.
+    pub new: OffsetNs,
+}
+
+impl From<&Jump> for Turn {
+    fn from(jump: &Jump) -> Self {
+        Self { jump: jump.sequence, at: jump.at, old: jump.old, new: jump.new }
+    }
+}
+
+/// A segment with its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndedSegment {
+    /// The wall offset.
+    pub offset: OffsetNs,
+    /// When it began.
+    pub from: BootNs,
+    /// When it ended.
+    pub to: BootNs,
+    /// The jump that ended it.
+    pub ended_by: Option<u64>,
+}
+
+impl EndedSegment {
+    /// What the wall clock showed last.
+    pub fn last_wall(&self) -> WallNs {
+        self.offset.wall_at(self.to)
+    }
+}
+
+impl Timeline {
+    /// One in which `offset` has held since boot.
+    pub fn new(offset: OffsetNs) -> Self {
+        Self { segments: VecDeque::from([Segment { offset, from: BootNs(0), jump: None }]) }
+    }
+
+    /// Goes on with `turn`. One whose offset before it is not the one that held tells of a gap: what held in between is
+    /// then taken to have begun right before it.
+    pub fn enter(&mut self, turn: Turn) {
+        let last = self.now();
+        if last.offset != turn.old && turn.at > last.from {
+            self.push(Segment { offset: turn.old, from: BootNs(turn.at.0 - 1), jump: None });
+        }
+        self.push(Segment { offset: turn.new, from: turn.at, jump: Some(turn.jump) });
+    }
+
+    fn push(&mut self, segment: Segment) {
+        self.segments.push_back(segment);
+        if self.segments.len() <= MOST {
+            return;
+        }
+        // Of the two oldest the one that reached further stays, from the beginning of both.
+        let (Some(first), Some(second)) = (self.segments.pop_front(), self.segments.pop_front()) else {
+            return;
+        };
+        let end = self.segments.front().map_or(second.from, |third| third.from);
+        let reached = |segment: &Segment, end| segment.offset.wall_at(end);
+        let further = if reached(&first, second.from) > reached(&second, end) { first } else { second };
+        self.segments.push_front(Segment { from: first.from, ..further });
+    }
+
+    /// The segment that lasts.
+    pub fn now(&self) -> Segment {
+        // There is always one.
+        self.segments.back().copied().unwrap_or(Segment { offset: OffsetNs(0), from: BootNs(0), jump: None })
+    }
+
+    /// What the wall clock shows at `now`.
+    pub fn wall(&self, now: BootNs) -> WallNs {
+        self.now().offset.wall_at(now)
+    }
+
+    /// What the wall clock showed at `at`: right after it, if there was a jump.
+    pub fn wall_of(&self, at: BootNs) -> WallNs {
+        let held = self.segments.iter().rev().find(|segment| segment.from <= at);
+        held.copied().unwrap_or_else(|| self.now()).offset.wall_at(at)
+    }
+
+    /// When the wall clock will show `wall`, if nobody steps it; nothing before boot.
+    pub fn boot_at(&self, wall: WallNs) -> Option<BootNs> {
+        u64::try_from(wall.0 - i128::from(self.now().offset.0)).ok().map(BootNs)
+    }
+
+    /// The segments that have ended, the oldest first.
+    pub fn ended(&self) -> impl Iterator<Item = EndedSegment> + '_ {
+        self.segments.iter().zip(self.segments.iter().skip(1)).map(|(segment, next)| EndedSegment {
+            offset: segment.offset,
+            from: segment.from,
+            to: next.from,
+            ended_by: next.jump,
+        })
+    }
+
+    /// The last jump and how far it went.
+    pub fn last_jump(&self) -> Option<(u64, BootNs, DeltaNs)> {
+        let now = self.now();
+        let before = self.segments.iter().rev().nth(1)?;
+        Some((now.jump?, now.from, now.offset.since(before.offset)))
+    }
+
+    /// The jump since which the wall clock has been before `wall`, and when that was, if it is so at `now` and was not at
+    /// `from`.
+    pub fn fell_below(&self, wall: WallNs, from: BootNs, now: BootNs) -> Option<(u64, BootNs)> {
+        if self.wall(now) >= wall {
+            return None;
+        }
+        let mut fell = None;
+        for (ended, next) in self.ended().zip(self.segments.iter().skip(1)) {
+            let (before, after) = (ended.last_wall(), next.offset.wall_at(next.from));
+            if next.from > from && before >= wall && after < wall {
+                fell = next.jump.map(|jump| (jump, next.from));
+            }
+        }
+        fell
+    }
+
+    /// The earliest moment from `not_before` to `now` at which the wall clock showed `wall`; the one nearest to that if it
+    /// never did.
+    pub fn moment_of(&self, wall: WallNs, not_before: BootNs, now: BootNs) -> BootNs {
+        let ends = self.segments.iter().skip(1).map(|next| next.from).chain([now]);
+        let shown = self.segments.iter().zip(ends).find_map(|(segment, end)| {
+            let at = u64::try_from(wall.0 - i128::from(segment.offset.0)).ok().map(BootNs)?;
+            (at >= segment.from.max(not_before) && at <= end).then_some(at)
+        });
+        shown.unwrap_or(not_before)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) const SECOND: i64 = 1_000_000_000;
+
+    /// Jumps, each at a second of uptime and by so many seconds, from a wall clock that showed `start` at boot.
+    pub(crate) fn timeline(start: i64, jumps: &[(i64, i64)]) -> Timeline {
+        let mut offset = start * SECOND;
+        let mut timeline = Timeline::new(OffsetNs(offset));
+        for (jump, (at, by)) in (1..).zip(jumps) {
+            let old = OffsetNs(offset);
+            offset += by * SECOND;
+            timeline.enter(Turn { jump, at: boot(*at), old, new: OffsetNs(offset) });
+        }
+        timeline
+    }
+
+    pub(crate) fn boot(seconds: i64) -> BootNs {
+        BootNs(u64::try_from(seconds * SECOND).unwrap())
+    }
+
+    pub(crate) fn wall(seconds: i64) -> WallNs {
+        WallNs(i128::from(seconds * SECOND))
+    }
+
+    #[test]
+    fn segments_end_where_jumps_are() {
+        let timeline = timeline(1000, &[(100, 3600), (160, -3600)]);
+        let ended: Vec<_> = timeline.ended().map(|ended| (ended.last_wall(), ended.ended_by)).collect();
+        assert_eq!(ended, [(wall(1100), Some(1)), (wall(4760), Some(2))]);
+        assert_eq!(timeline.wall(boot(170)), wall(1170));
+        assert_eq!(timeline.boot_at(wall(4760)), Some(boot(3760)));
+        assert_eq!(timeline.last_jump(), Some((2, boot(160), DeltaNs(-3600 * SECOND))));
+    }
+
+    #[test]
+    fn instants_of_the_wall_clock_are_found_again() {
+        let timeline = timeline(1000, &[(100, -60)]);
+        let now = boot(200);
+        // Shown twice: the first time unless that is excluded.
+        assert_eq!(timeline.moment_of(wall(1080), boot(0), now), boot(80));
+        assert_eq!(timeline.moment_of(wall(1080), boot(90), now), boot(140));
+        assert_eq!(timeline.moment_of(wall(5000), boot(7), now), boot(7), "never shown");
+    }
+
+    #[test]
+    fn a_gap_in_the_chain_is_bridged() {
+        let mut timeline = timeline(1000, &[]);
+        let (old, new) = (OffsetNs(2000 * SECOND), OffsetNs(1500 * SECOND));
+        timeline.enter(Turn { jump: 5, at: boot(50), old, new });
+        let last = timeline.ended().last().unwrap();
+        assert_eq!((last.last_wall(), last.ended_by), (wall(2050), Some(5)));
+    }
+
+    #[test]
+    fn storms_keep_the_latest_wall_time() {
+        let mut jumps = vec![(1, 500)];
+        jumps.extend((2..3000).map(|at| (at, if at == 2 { -500 } else { 0 })));
+        let timeline = timeline(1000, &jumps);
+        let furthest = timeline.ended().map(|ended| ended.last_wall()).max();
+        assert!(furthest >= Some(wall(3998)), "{furthest:?}");
+        assert!(timeline.segments.len() <= MOST);
+    }
+}

@@ -1,0 +1,122 @@
+//! What is on the node, as the rules look at it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use serde::Serialize;
+
+use super::{StatsClass, Version};
+use crate::clock::{BootNs, WallNs};
+
+/// What is on the node.
+#[derive(Clone, Debug, Default)]
+pub struct NodeFacts {
+    /// The container runtime; nothing if there is none or none answered yet.
+    pub runtime: Option<Runtime>,
+    /// kubelet; nothing if no such process was found.
+    pub kubelet: Option<Kubelet>,
+    /// Containers, those that have ended as well.
+    pub containers: Vec<Container>,
+}
+
+/// A container runtime.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Runtime {
+    /// What it calls itself.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// `v1` or `v1alpha2`.
+    pub api: &'static str,
+    /// Its socket.
+    pub endpoint: PathBuf,
+    /// What it does with CPU statistics.
+    pub class: StatsClass,
+    /// Its process, if that can be seen from here.
+    pub process: Option<Process>,
+}
+
+/// A process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// When it started, ns since boot.
+    pub started: BootNs,
+}
+
+/// kubelet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Kubelet {
+    /// Its process.
+    pub process: Process,
+    /// Its version, if known.
+    pub version: Option<Version>,
+}
+
+/// Whether a container runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContainerState {
+    /// Made, not started.
+    Created,
+    /// It does.
+    Running,
+    /// It has ended.
+    Exited,
+    /// The runtime does not know.
+    Unknown,
+}
+
+/// A container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// The runtime's id.
+    pub id: Arc<str>,
+    /// Name in its pod.
+    pub name: String,
+    /// How often it was restarted.
+    pub attempt: u32,
+    /// Its pod's namespace, name and uid.
+    pub pod: Pod,
+    /// Whether it runs.
+    pub state: ContainerState,
+    /// When it was made, by the wall clock as it then was.
+    pub created: WallNs,
+    /// When it was started; nothing if that was not asked.
+    pub started: Option<WallNs>,
+    /// When it ended; nothing if it has not, or if that was not asked.
+    pub finished: Option<WallNs>,
+    /// When it was made, ns since boot, as far as can be told.
+    pub born: BootNs,
+    /// What it does with the CPU.
+    pub cpu: Option<Cpu>,
+}
+
+/// A pod's names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+}
+
+/// CPU time of a container's cgroup, over the boot clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpu {
+    /// CPU time used, ns.
+    pub usage_ns: u64,
+    /// When that was read.
+    pub at: BootNs,
+    /// The rate since the reading before, ns a second; nothing at the first.
+    pub nanocores: Option<u64>,
+}
+
+impl Container {
+    /// Whether it runs.
+    pub fn runs(&self) -> bool {
+        self.state == ContainerState::Running
+    }
+}
