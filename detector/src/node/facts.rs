@@ -14,6 +14,8 @@ pub struct NodeFacts {
     pub runtime: Option<Runtime>,
     /// kubelet; nothing if no such process was found.
     pub kubelet: Option<Kubelet>,
+    /// Whether kubelet's log says that it uses its own cache of CPU samples, whatever the runtime gives.
+    pub kubelet_cache_seen: bool,
     /// Containers, those that have ended as well.
     pub containers: Vec<Container>,
 }

@@ -1,7 +1,14 @@
 //! What is on the node: its container runtime and kubelet, pods and containers, what they do with the CPU.
 
 mod class;
+mod cpu;
+pub mod cri;
 mod facts;
+pub mod kubelet_log;
+mod look;
+pub mod process;
 
 pub use class::{StatsClass, Version};
+pub use cpu::CpuTimes;
 pub use facts::{Container, ContainerState, Cpu, Kubelet, NodeFacts, Pod, Process, Runtime};
+pub use look::{Node, Places, RuntimeState};

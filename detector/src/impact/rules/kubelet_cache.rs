@@ -56,7 +56,9 @@ fn is_used(case: &Case<'_>) -> bool {
         StatsClass::KubeletCache => true,
         // On CRI-O kubelet asks cAdvisor (`UsingLegacyCadvisorStats`).
         StatsClass::Unchecked | StatsClass::Unknown => false,
-        StatsClass::Baseline | StatsClass::Collector | StatsClass::CollectorByWall => old(),
+        StatsClass::Baseline | StatsClass::Collector | StatsClass::CollectorByWall => {
+            case.node.kubelet_cache_seen || old()
+        }
     }
 }
 

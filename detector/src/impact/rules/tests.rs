@@ -38,6 +38,7 @@ fn node(name: &str, version: &str, containers: Vec<Container>) -> NodeFacts {
             process: None,
         }),
         kubelet: None,
+        kubelet_cache_seen: false,
         containers,
     }
 }

@@ -1,0 +1,191 @@
+//! One look at the node: who is there, and since when.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Container, ContainerState, CpuTimes, Kubelet, NodeFacts, Runtime, StatsClass, Version,
+    cri::{self, Client, CriError, Sample},
+    process,
+};
+use crate::{
+    clock::{BootNs, Clocks, SystemClocks},
+    impact::Timeline,
+};
+
+/// Containers asked for their times at once: those whose times lie around a jump, and those that have ended.
+const ASKED_AT_MOST: usize = 256;
+
+/// Where to look.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// The runtime's socket; nothing: found.
+    pub endpoint: Option<PathBuf>,
+    /// Where cgroups are mounted.
+    pub cgroups: PathBuf,
+    /// kubelet's version, which its process does not tell.
+    pub kubelet_version: Option<Version>,
+}
+
+/// Looks at the node, and remembers.
+#[derive(Debug)]
+pub struct Node {
+    places: Places,
+    cpu: CpuTimes,
+    facts: NodeFacts,
+    state: RuntimeState,
+    /// When each container was made, from when it was first seen.
+    born: HashMap<Arc<str>, BootNs>,
+    /// When the containers were listed last.
+    listed: BootNs,
+}
+
+/// How the runtime stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuntimeState {
+    /// Nobody listens at any of the usual places.
+    NotFound,
+    /// It answers.
+    Answers,
+    /// It did not answer, or not well. What is known of the node is from before.
+    Trouble(String),
+}
+
+impl Node {
+    /// Knows nothing yet.
+    pub fn new(places: Places) -> Self {
+        Self {
+            cpu: CpuTimes::new(&places.cgroups),
+            places,
+            facts: NodeFacts::default(),
+            state: RuntimeState::NotFound,
+            born: HashMap::new(),
+            listed: BootNs(0),
+        }
+    }
+
+    /// What is known.
+    pub fn facts(&self) -> &NodeFacts {
+        &self.facts
+    }
+
+    /// How the runtime stands.
+    pub fn state(&self) -> &RuntimeState {
+        &self.state
+    }
+
+    /// When the containers were listed last; 0: never.
+    pub fn listed(&self) -> BootNs {
+        self.listed
+    }
+
+    /// kubelet was seen to use its own cache although the runtime gives rates.
+    pub fn kubelet_uses_its_cache(&mut self) {
+        self.facts.kubelet_cache_seen = true;
+    }
+
+    /// Looks anew. Where the runtime does not answer, its containers stay as they were.
+    pub async fn look(&mut self, timeline: &Timeline) {
+        let version = self.places.kubelet_version;
+        self.facts.kubelet = process::find_kubelet().map(|process| Kubelet { process, version });
+        match self.list(timeline).await {
+            Ok(Some((runtime, containers))) => {
+                self.facts.runtime = Some(runtime);
+                self.facts.containers = containers;
+                self.state = RuntimeState::Answers;
+            }
+            Ok(None) => {
+                self.facts.runtime = None;
+                self.facts.containers.clear();
+                self.state = RuntimeState::NotFound;
+            }
+            Err(error) => self.state = RuntimeState::Trouble(error.to_string()),
+        }
+        self.read_cpu();
+    }
+
+    /// Reads CPU times alone.
+    pub fn read_cpu(&mut self) {
+        self.cpu.read(&mut self.facts.containers, &SystemClocks);
+    }
+
+    /// What the runtime says of every container's CPU. Moves its baseline.
+    pub async fn samples(&self) -> Result<Vec<Sample>, CriError> {
+        match self.connect().await? {
+            Some(mut client) => client.samples().await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn list(&mut self, timeline: &Timeline) -> Result<Option<(Runtime, Vec<Container>)>, CriError> {
+        let Some(mut client) = self.connect().await? else { return Ok(None) };
+        // Whoever is not listed was not there at this moment, or is gone.
+        let listed = BootNs(SystemClocks.boottime_ns());
+        let mut containers = client.containers().await?;
+        let now = BootNs(SystemClocks.boottime_ns());
+        let mut born = HashMap::with_capacity(containers.len());
+        for container in &mut containers {
+            let first = || timeline.moment_of(container.created, self.listed, now);
+            container.born = self.born.get(&container.id).copied().unwrap_or_else(first);
+            born.insert(Arc::clone(&container.id), container.born);
+        }
+        self.born = born;
+        self.listed = listed;
+        let containers = with_times(&mut client, containers, timeline, now).await?;
+        let (name, version) = client.name_and_version();
+        let runtime = Runtime {
+            class: StatsClass::of(name, version),
+            name: name.to_owned(),
+            version: version.to_owned(),
+            api: client.api(),
+            endpoint: client.path().to_owned(),
+            process: process::listener(client.path()).ok().flatten(),
+        };
+        Ok(Some((runtime, containers)))
+    }
+
+    /// The first runtime that answers; nothing if no socket is there. The first one's trouble if none answers.
+    async fn connect(&self) -> Result<Option<Client>, CriError> {
+        if let Some(path) = &self.places.endpoint {
+            return Client::connect(path).await.map(Some);
+        }
+        let words =
+            self.facts.kubelet.map(|kubelet| process::command_line(kubelet.process)).unwrap_or_default();
+        let mut trouble = None;
+        for path in cri::candidates(&words).iter().filter(|path| Path::exists(path)) {
+            match Client::connect(path).await {
+                Ok(client) => return Ok(Some(client)),
+                Err(error) => trouble = trouble.or(Some(error)),
+            }
+        }
+        trouble.map_or(Ok(None), Err)
+    }
+}
+
+/// Asks for the times of those whose times matter. A container that is gone meanwhile is left out.
+async fn with_times(
+    client: &mut Client,
+    containers: Vec<Container>,
+    timeline: &Timeline,
+    now: BootNs,
+) -> Result<Vec<Container>, CriError> {
+    let wall = timeline.wall(now);
+    let mut asked = 0;
+    let mut kept = Vec::with_capacity(containers.len());
+    for mut container in containers {
+        let matters = container.state == ContainerState::Exited || container.created > wall;
+        if matters && asked < ASKED_AT_MOST {
+            asked += 1;
+            match client.times(&mut container).await {
+                Ok(()) => {}
+                Err(error) if error.is_not_found() => continue,
+                Err(error) => return Err(error),
+            }
+        }
+        kept.push(container);
+    }
+    Ok(kept)
+}

@@ -1,0 +1,120 @@
+//! Processes: kubelet's and the runtime's, when they started, and when they end.
+
+use std::{
+    io,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::Path,
+};
+
+use procfs::process::{Process as ProcProcess, all_processes};
+use rustix::{
+    net::sockopt::socket_peercred,
+    process::{Pid, PidfdFlags, pidfd_open},
+};
+use tokio::io::unix::AsyncFd;
+
+use super::Process;
+use crate::{clock::BootNs, sys};
+
+/// kubelet by the names of its processes: itself; microk8s's; k3s's and rke2's, which hold it.
+const KUBELETS: [&str; 6] = ["kubelet", "kubelite", "k3s-server", "k3s-agent", "k3s", "rke2"];
+
+/// The kubelet of this node, as far as its process can be seen: the earliest by [`KUBELETS`], then by pid.
+pub fn find_kubelet() -> Option<Process> {
+    let processes = all_processes().ok()?;
+    let candidates = processes.flatten().filter_map(|process| {
+        let stat = process.stat().ok()?;
+        let rank = KUBELETS.iter().position(|name| *name == stat.comm)?;
+        // Anybody may call a process so.
+        process.uid().ok().filter(|uid| *uid == 0)?;
+        Some((rank, stat.pid, process))
+    });
+    let (.., process) = candidates.min_by_key(|(rank, pid, _)| (*rank, *pid))?;
+    read(&process)
+}
+
+/// The words of a process's command line.
+pub fn command_line(process: Process) -> Vec<String> {
+    let pid = i32::try_from(process.pid).unwrap_or(0);
+    ProcProcess::new(pid).and_then(|process| process.cmdline()).unwrap_or_default()
+}
+
+/// Who listens at a socket, by its peer credentials: they are those of whoever called `listen`. Nothing where that is
+/// another pid namespace's, or systemd's own.
+pub fn listener(socket: &Path) -> io::Result<Option<Process>> {
+    let stream = UnixStream::connect(socket)?;
+    let pid = socket_peercred(&stream)?.pid.as_raw_pid();
+    if pid <= 1 {
+        return Ok(None);
+    }
+    Ok(ProcProcess::new(pid).ok().as_ref().and_then(read))
+}
+
+fn read(process: &ProcProcess) -> Option<Process> {
+    let stat = process.stat().ok()?;
+    let tick = u64::try_from(rustix::param::clock_ticks_per_second()).ok().filter(|tick| *tick > 0)?;
+    // proc(5): `starttime` counts from boot, suspend included.
+    let started = BootNs(stat.starttime.saturating_mul(1_000_000_000 / tick));
+    Some(Process { pid: u32::try_from(stat.pid).ok()?, started })
+}
+
+/// Tells when a process ends, without looking.
+#[derive(Debug)]
+pub struct Watched {
+    /// The process.
+    pub process: Process,
+    descriptor: AsyncFd<OwnedFd>,
+}
+
+impl Watched {
+    /// Watches `process`. Must be called within a tokio runtime. An error if it has ended already, or where the kernel
+    /// (before 5.3) cannot tell.
+    pub fn new(process: Process) -> io::Result<Self> {
+        let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let descriptor = pidfd_open(pid, PidfdFlags::empty())?;
+        Ok(Self { process, descriptor: sys::readable(descriptor)? })
+    }
+
+    /// Completes when it has ended.
+    pub async fn ended(&self) {
+        // An error here means that the runtime ends.
+        let _ = self.descriptor.readable().await;
+    }
+}
+
+/// What a file descriptor of a process is open on, such as its log.
+pub fn descriptor_target(process: Process, descriptor: u32) -> io::Result<std::path::PathBuf> {
+    std::fs::read_link(format!("/proc/{}/fd/{descriptor}", process.pid))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::clock::{Clocks, SystemClocks};
+
+    #[test]
+    fn whoever_listens_is_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let _listening = UnixListener::bind(&path).unwrap();
+        let found = listener(&path).unwrap().unwrap();
+        assert_eq!(found.pid, std::process::id());
+        assert!(found.started.0 > 0 && found.started.0 <= SystemClocks.boottime_ns());
+        assert!(listener(&directory.path().join("none")).is_err());
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_process_is_told() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let process = Process { pid: child.id(), started: BootNs(0) };
+        let watched = Watched::new(process).unwrap();
+        let ended = tokio::time::timeout(std::time::Duration::from_millis(50), watched.ended()).await;
+        assert!(ended.is_err(), "it lives");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        watched.ended().await;
+    }
+}
