@@ -2,12 +2,13 @@
 //! `timejump run` there, and what the host needs to boot those machines and read their results.
 //!
 //! Everything that can step a clock takes a [`guard::InGuest`], which exists only inside such a machine.
-//! [`feed`] needs none: it makes jumps up.
+//! [`feed`] and [`cri`] need none: they make jumps and container runtimes up.
 
 pub mod actor;
 pub mod bench;
 pub mod cgroup;
 pub mod cli;
+pub mod cri;
 pub mod daemon;
 pub mod feed;
 pub mod guard;
