@@ -29,6 +29,7 @@ mod absurd;
 mod answers;
 mod clock;
 mod codec;
+mod command;
 mod manners;
 mod names;
 mod node;
@@ -42,6 +43,7 @@ mod stats;
 mod tests;
 
 pub use clock::{Clock, Now};
+pub use command::Command;
 pub use manners::{Absurd, Door, Fault, Faulty, Manners};
 pub use node::{Container, NewContainer, Node, Pod};
 pub use runtime::{Api, Apis, Profile, Runtime};
