@@ -3,11 +3,13 @@
 mod exit;
 mod generate;
 mod history;
+mod node;
 mod print;
 mod remote;
 mod run;
 mod select;
 mod show;
+mod stats;
 mod status;
 mod watch;
 
@@ -39,6 +41,8 @@ enum Command {
     History(history::HistoryArgs),
     /// Everything about one jump
     Show(show::ShowArgs),
+    /// Containers, and whether their CPU rates can be trusted
+    Stats(stats::StatsArgs),
     /// How the daemon stands or, where none runs, what this machine would allow one
     Status(status::StatusArgs),
     /// Print completions for a shell
@@ -114,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Watch(args) => watch::watch(&args),
         Command::History(args) => history::history(&args),
         Command::Show(args) => show::show(&args),
+        Command::Stats(args) => stats::stats(&args),
         Command::Status(args) => status::status_command(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),

@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::{
     CaptureArgs,
     exit::{self, Failure},
+    node::NodeArgs,
     remote::SOCKET,
     select::{parse_duration, parse_size},
 };
@@ -74,6 +75,8 @@ pub(super) struct RunArgs {
     /// Serve nothing: neither stream nor metrics
     #[arg(long, conflicts_with_all = ["socket", "socket_group", "listen", "http"])]
     no_listen: bool,
+    #[command(flatten)]
+    node: NodeArgs,
     /// Consumers that may follow the stream at once
     #[arg(long, value_name = "N", default_value_t = 256)]
     max_consumers: u16,
@@ -105,6 +108,7 @@ impl RunArgs {
             retention: Retention { jumps: self.keep_jumps, age: self.keep_for },
             thresholds: Thresholds { forward_ns: self.min_forward, backward_ns: self.min_backward },
             doors,
+            node: self.node.settings(self.capture.cgroups.clone()),
             max_consumers: self.max_consumers.into(),
             all: self.all,
         }

@@ -11,6 +11,7 @@ use detector_common::{
 
 use super::{
     DaemonError,
+    assessor::Ear,
     host::{boot_id, read_symbols, status},
     journal::Journal,
     names::errno,
@@ -24,8 +25,10 @@ use crate::{
     },
     clock::{BootNs, Clocks, OffsetNs, Reading, Rtc, SystemClocks, Witness},
     deliver::{
-        Alarm, ConsumersReport, DaemonReport, LedgerReport, Message, Refused, Status, StoreReport, Summary,
+        Alarm, ConsumersReport, DaemonReport, LedgerReport, Message, NodeReport, Refused, Status,
+        StoreReport, Summary,
     },
+    impact::Turn,
     ledger::{Circumstances, Entry, Finding, Jump, Ledger, Missed, Reporter, Thresholds},
     store::{Continuity, Left},
     sys,
@@ -47,6 +50,8 @@ pub(super) struct Engine {
     pub(super) boot_id: Arc<str>,
     started: BootNs,
     pub(super) journal: Journal,
+    /// Who says what jumps spoil.
+    ear: Option<Ear>,
     reporter: Reporter,
     /// Whether the kernel held the clock synchronised when that was last asked; a step ends it.
     synchronised: Option<bool>,
@@ -104,6 +109,7 @@ impl Engine {
             boot_id: Arc::clone(&now.boot_id),
             started: reading.at,
             journal,
+            ear: None,
             reporter: Reporter::new(thresholds, excursions),
             synchronised: sys::clock_is_synchronised(),
             rtc: Rtc::find(),
@@ -129,6 +135,16 @@ impl Engine {
         };
         engine.wait_for_first_update();
         Ok(engine)
+    }
+
+    /// The wall offset in the account.
+    pub(super) fn offset(&self) -> OffsetNs {
+        self.ledger.offset()
+    }
+
+    /// From now on `ear` hears of each jump, after the journal.
+    pub(super) fn tell_jumps_to(&mut self, ear: Ear) {
+        self.ear = Some(ear);
     }
 
     pub(super) fn take_rings(&mut self) -> Option<Rings> {
@@ -159,7 +175,13 @@ impl Engine {
         self.last = Some((jump.sequence, jump.at));
         let now = self.continuity(jump.at);
         let reported = self.reporter.complete(jump, known);
+        let reboot = reported.jump.window.as_ref().is_some_and(|window| window.kind.is_reboot());
+        // A reboot emptied all caches, and its old offset is another boot's.
+        let turn = (!reboot).then(|| Turn::from(&reported.jump));
         self.journal.tell_jump(reported, now);
+        if let (Some(ear), Some(turn)) = (&self.ear, turn) {
+            ear.tell(turn);
+        }
     }
 
     fn circumstances(&mut self) -> Circumstances {
@@ -225,6 +247,7 @@ impl Engine {
             store: StoreReport::default(),
             listeners: Vec::new(),
             consumers: ConsumersReport::default(),
+            node: NodeReport::default(),
         });
         status
     }

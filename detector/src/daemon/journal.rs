@@ -98,7 +98,24 @@ pub struct Shelf {
     pub last_position: u64,
 }
 
+/// The end of whoever may wait: entries that come from beside the capture.
+#[derive(Clone, Debug)]
+pub struct Teller(Sender<Order>);
+
+impl Teller {
+    /// Stores and hands out. Waits for room.
+    pub async fn tell(&self, message: Message) {
+        // Fails only if the thread is gone, which panics abort.
+        let _ = self.0.send(Order::Tell { message, excursion: None, now: None }).await;
+    }
+}
+
 impl Journal {
+    /// For whoever may wait. The journal ends only once every teller is gone.
+    pub fn teller(&self) -> Teller {
+        Teller(self.orders.clone())
+    }
+
     /// Starts the thread. `ring_bytes` is the size of the kernel's ring.
     pub fn start(shelf: Shelf, hub: Arc<Hub>, ring_bytes: u32) -> io::Result<(Self, Shared)> {
         let Shelf { store, directory, retention, why_in_memory, last_sequence, last_position } = shelf;

@@ -3,6 +3,7 @@
 //! The capture has a thread of its own and does not wait for anything but the kernel: storing and handing out is the
 //! journal's thread, serving the server's, standard output the printer's. With nothing to tell all of them sleep.
 
+mod assessor;
 mod check;
 mod engine;
 mod host;
@@ -26,16 +27,18 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use self::{check::Next, engine::Engine};
 pub use self::{
+    assessor::{Assessor, Known, NodeSettings},
     host::{boot_id, read_symbols, status},
     journal::{Journal, Shared, Shelf},
     settings::Settings,
 };
+use self::{check::Next, engine::Engine};
 use crate::{
     capture::{ClockWasSet, Rings, RungReport},
     deliver::{Backend, Message, Output, Printer, Status, stream::Hub},
     serve::Serving,
+    store::Left,
     sys,
 };
 
@@ -68,6 +71,7 @@ const NOTE_EVERY: Duration = Duration::from_mins(1);
 /// The running capture.
 pub struct Daemon {
     capture: Capture,
+    assessor: Assessor,
     printer: Printer,
     serving: Serving,
 }
@@ -107,7 +111,9 @@ impl Daemon {
         // Caught first: whoever reads the status line may send one at once.
         let terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
         let interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
-        let (shelf, left) = settings.open_store()?;
+        let (shelf, mut left) = settings.open_store()?;
+        let (known, last_impact) = (known(&mut left), left.last_impact);
+        let outlived = std::mem::take(&mut left.impacts);
         let hub = Hub::new(settings.max_consumers, left.last_position);
         let start = |error: io::Error| DaemonError::Start(error.to_string());
         let (journal, shared) =
@@ -125,6 +131,17 @@ impl Daemon {
             journal,
         )?;
         let sources = sources(&mut engine)?;
+        let known = known.unwrap_or_else(|| Known {
+            boot_id: Arc::clone(&engine.boot_id),
+            offset: engine.offset(),
+            last_impact,
+            outlived,
+            ..Known::default()
+        });
+        let teller = engine.journal.teller();
+        let (assessor, ask_assessor, node) =
+            Assessor::start(settings.node.clone(), known, teller).map_err(start)?;
+        engine.tell_jumps_to(assessor.ear());
         let (ask, questions) = mpsc::channel(16);
         let backend = Backend {
             hub,
@@ -132,7 +149,9 @@ impl Daemon {
             report: shared.report,
             tally: shared.tally,
             listeners: Arc::new(Mutex::new(opened.listeners.clone())),
+            node,
             capture: ask,
+            assessor: ask_assessor,
         };
         engine.tell_status(backend.complete(engine.status()));
         engine.look_back();
@@ -149,7 +168,7 @@ impl Daemon {
             questions,
             more_refusals: false,
         };
-        Ok(Self { capture, printer, serving })
+        Ok(Self { capture, assessor, printer, serving })
     }
 
     /// Runs until SIGTERM or SIGINT, or until whoever reads standard output has gone.
@@ -163,9 +182,10 @@ impl Daemon {
     /// Tells the account, stores and hands out what is left, and lets everybody go. Must be called outside a runtime.
     pub fn end(self) -> Result<(), DaemonError> {
         notify::stopping();
-        let Self { mut capture, printer, serving } = self;
+        let Self { mut capture, assessor, printer, serving } = self;
         capture.settle();
         printer.set_last(Message::Summary(capture.engine.summary()));
+        assessor.end();
         capture.engine.journal.end();
         serving.end();
         Ok(printer.finish()?)
@@ -262,6 +282,22 @@ impl Capture {
         self.drain();
         self.engine.note();
     }
+}
+
+/// What an earlier run knew of this boot; nothing if it knew another.
+fn known(left: &mut Left) -> Option<Known> {
+    let continuity = left.continuity.as_ref()?;
+    if *continuity.boot_id != *boot_id() {
+        return None;
+    }
+    Some(Known {
+        boot_id: Arc::clone(&continuity.boot_id),
+        offset: continuity.offset,
+        turns: std::mem::take(&mut left.turns),
+        impacts: std::mem::take(&mut left.impacts),
+        last_impact: left.last_impact,
+        outlived: Vec::new(),
+    })
 }
 
 fn sources(engine: &mut Engine) -> Result<Option<Sources>, DaemonError> {

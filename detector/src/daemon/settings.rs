@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{DaemonError, journal::Shelf};
+use super::{DaemonError, NodeSettings, journal::Shelf};
 use crate::{
     capture::LadderOptions,
     ledger::Thresholds,
@@ -29,6 +29,8 @@ pub struct Settings {
     pub doors: Doors,
     /// Who may follow the stream at once.
     pub max_consumers: usize,
+    /// Where to look for victims.
+    pub node: NodeSettings,
     /// Print quiet jumps as well.
     pub all: bool,
 }

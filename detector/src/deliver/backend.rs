@@ -7,7 +7,9 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{ConsumersReport, Listener, Status, StoreReport, Tally, stream::Hub};
+use super::{
+    ConsumersReport, ContainersReport, Listener, NodeReport, Status, StoreReport, Tally, stream::Hub,
+};
 use crate::store::Store;
 
 /// How long the capture may take to say how it stands.
@@ -26,25 +28,35 @@ pub struct Backend {
     pub tally: Arc<Mutex<Tally>>,
     /// Where the daemon can be asked.
     pub listeners: Arc<Mutex<Vec<Listener>>>,
+    /// How the node stands.
+    pub node: Arc<Mutex<NodeReport>>,
     /// Asks the capture how it stands.
     pub capture: mpsc::Sender<oneshot::Sender<Status>>,
+    /// Asks how the containers stand, which looks at the node anew.
+    pub assessor: mpsc::Sender<oneshot::Sender<ContainersReport>>,
 }
 
-/// The capture does not answer.
+/// How long the node may take to be looked at: a runtime that hangs is given up before.
+const LOOK_PATIENCE: Duration = Duration::from_secs(25);
+
+/// One of the daemon's threads does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the capture does not answer within {} s", PATIENCE.as_secs())]
-pub struct Unresponsive;
+#[error("the {who} does not answer within {} s", patience.as_secs())]
+pub struct Unresponsive {
+    who: &'static str,
+    patience: Duration,
+}
 
 impl Backend {
     /// How the daemon stands.
     pub async fn status(&self) -> Result<Status, Unresponsive> {
-        let (answer, answered) = oneshot::channel();
-        let asked = async {
-            self.capture.send(answer).await.map_err(|_| Unresponsive)?;
-            answered.await.map_err(|_| Unresponsive)
-        };
-        let status = tokio::time::timeout(PATIENCE, asked).await.map_err(|_| Unresponsive)??;
+        let status = ask(&self.capture, "capture", PATIENCE).await?;
         Ok(self.complete(status))
+    }
+
+    /// How the containers stand. Looks at the node anew.
+    pub async fn containers(&self) -> Result<ContainersReport, Unresponsive> {
+        ask(&self.assessor, "assessor", LOOK_PATIENCE).await
     }
 
     /// Adds to what the capture says what the others know.
@@ -54,6 +66,7 @@ impl Backend {
             daemon.listeners.clone_from(&locked(&self.listeners));
             let (now, limit, lagged) = self.hub.consumers();
             let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+            daemon.node = locked(&self.node).clone();
             daemon.consumers = ConsumersReport { now: number(now), limit: number(limit), lagged };
         }
         status
@@ -69,6 +82,20 @@ impl Backend {
         // It fails only when the runtime ends, with nobody left to tell.
         task.await.unwrap_or(Err(rusqlite::Error::InvalidQuery))
     }
+}
+
+async fn ask<T>(
+    whom: &mpsc::Sender<oneshot::Sender<T>>,
+    who: &'static str,
+    patience: Duration,
+) -> Result<T, Unresponsive> {
+    let unresponsive = Unresponsive { who, patience };
+    let (answer, answered) = oneshot::channel();
+    let asked = async {
+        whom.send(answer).await.map_err(|_| unresponsive)?;
+        answered.await.map_err(|_| unresponsive)
+    };
+    tokio::time::timeout(patience, asked).await.map_err(|_| unresponsive)?
 }
 
 /// Panics abort, so nothing is ever left half done under a lock.

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::{Alarm, Message, Refused, Status, Summary};
 use crate::{
     actor::{Actor, ActorKind},
-    impact::Impact,
+    deliver::json::word,
+    impact::{Impact, Remedy, State, Subject},
     ledger::{Jump, WindowKind},
 };
 
@@ -73,19 +74,40 @@ pub(super) fn unwatched(kind: WindowKind) -> &'static str {
     }
 }
 
+/// `default/burn c`, `this node`.
+pub(super) fn victim(subject: &Subject) -> String {
+    let Subject { kind, namespace, name, container, volume, .. } = subject;
+    if kind == "node" {
+        return "this node".to_owned();
+    }
+    let name: Vec<_> = [namespace, name].into_iter().flatten().map(String::as_str).collect();
+    let parts = [Some(name.join("/")), container.clone(), volume.clone()];
+    parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// `predicted`, `observed`, `resolved as foretold`.
+pub(super) fn standing(impact: &Impact) -> String {
+    let confidence = word(impact.confidence);
+    match (impact.state, impact.evidence.get("ended").and_then(|ended| ended.as_str())) {
+        (State::Resolved, Some(ended)) => format!("{confidence}, ended: {}", ended.replace('_', " ")),
+        (State::Resolved, None) => format!("{confidence}, ended"),
+        (State::Open, _) => confidence,
+    }
+}
+
 fn impact_line(impact: &Impact) -> String {
-    let subject = &impact.subject;
-    let name = [&subject.namespace, &subject.name, &subject.container, &subject.volume];
-    let name: Vec<_> = name.into_iter().flatten().map(String::as_str).collect();
-    let confidence = super::json::word(impact.confidence);
-    printable(&format!(
-        "     → {} {} {}: {} ({confidence}, jump #{})",
-        subject.kind,
-        name.join("/"),
-        impact.kind,
-        impact.message,
-        impact.jump
-    ))
+    let victim = victim(&impact.subject);
+    let first = match impact.state {
+        State::Open => format!("     #{} → {victim}: {}", impact.jump, impact.message),
+        State::Resolved => format!("     #{} → {victim}: over", impact.jump),
+    };
+    let remedy = match impact.remedy {
+        Remedy::None | Remedy::Wait => String::new(),
+        remedy if impact.state == State::Open => format!("; remedy: {}", word(remedy)),
+        _ => String::new(),
+    };
+    let second = format!("          {}, {}{remedy}", impact.kind, standing(impact));
+    format!("{}\n{}", printable(&first), printable(&second))
 }
 
 /// `1 jump`, `2 jumps`.

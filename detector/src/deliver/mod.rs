@@ -5,9 +5,11 @@ pub mod grpc;
 pub mod http;
 mod human;
 mod json;
+mod node_report;
 mod output;
 mod printer;
 mod show;
+mod stats_screen;
 mod status_screen;
 pub mod stream;
 mod table;
@@ -16,9 +18,11 @@ mod tally;
 pub use backend::{Backend, Unresponsive, locked};
 pub use human::{human_line, printable, who};
 pub use json::{impact_value, json_line, jump_value};
+pub use node_report::{CacheState, ContainerReport, ContainersReport, NodeReport};
 pub use output::{Output, OutputFormat};
 pub use printer::Printer;
 pub use show::{Shown, show_screen};
+pub use stats_screen::stats_screen;
 pub use status_screen::status_screen;
 pub use table::{Colour, JumpTable};
 pub use tally::{Sums, Tally};
@@ -114,6 +118,8 @@ pub struct DaemonReport {
     pub listeners: Vec<Listener>,
     /// Who follows the stream.
     pub consumers: ConsumersReport,
+    /// What is on the node, and what of it suffers.
+    pub node: NodeReport,
 }
 
 /// How the account stands.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{DaemonReport, Status, human::count};
+use super::{DaemonReport, Status, human::count, json::word};
 use crate::{
     capture::{PathCoverage, RungReport, Size},
     clock::DeltaNs,
@@ -56,6 +56,16 @@ fn daemon_lines(daemon: &DaemonReport) -> String {
         if n != 0 {
             field("", format!("{n} {what}"));
         }
+    }
+    super::stats_screen::node_fields(&daemon.node, &mut |name, value| field(name, value.to_owned()));
+    let open: Vec<_> = daemon
+        .node
+        .open
+        .iter()
+        .map(|(kind, confidence, count)| format!("{count} × {kind} ({})", word(*confidence)))
+        .collect();
+    if !open.is_empty() {
+        field("impacts", open.join(", "));
     }
     let store = &daemon.store;
     let place = store.path.as_ref().map_or_else(|| "in memory".to_owned(), |path| path.display().to_string());

@@ -31,6 +31,16 @@ impl Colour {
         )
     }
 
+    /// For what is wrong.
+    pub(super) fn alarm(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    /// For what may be wrong.
+    pub(super) fn warn(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
     /// Makes `text` stand back.
     pub(super) fn faint(self, text: &str) -> String {
         self.paint("2", text)

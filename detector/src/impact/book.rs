@@ -33,6 +33,15 @@ pub enum Ended {
     Refuted,
 }
 
+impl Ended {
+    /// An impact that was open when the machine went down. When that was is not known.
+    pub fn by_reboot(mut impact: Impact) -> Impact {
+        impact.state = State::Resolved;
+        set(&mut impact.evidence, "ended", serde_json::to_value(Self::Rebooted).unwrap_or_default());
+        impact
+    }
+}
+
 /// What was seen on the node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
@@ -42,6 +51,15 @@ pub struct Observation {
     pub name: &'static str,
     /// The evidence.
     pub value: Value,
+    /// When it will end, if that is now known better.
+    pub until: Option<BootNs>,
+}
+
+/// An impact, and what was foretold of its end when it was told last: an observation may know better.
+#[derive(Clone, Debug)]
+struct Entry {
+    impact: Impact,
+    foretold: Option<BootNs>,
 }
 
 /// The impacts that last.
@@ -49,24 +67,28 @@ pub struct Observation {
 pub struct Book {
     boot_id: Arc<str>,
     last_id: u64,
-    open: BTreeMap<(Kind, Arc<str>), Impact>,
+    open: BTreeMap<(Kind, Arc<str>), Entry>,
 }
 
 impl Book {
     /// Goes on after the impact of number `last_id`, with those that an earlier run in this boot left open.
     pub fn new(boot_id: Arc<str>, last_id: u64, left: Vec<Impact>) -> Self {
-        let open = left.into_iter().filter_map(|impact| Some((key(&impact)?, impact))).collect();
+        let open = left.into_iter().filter_map(|impact| {
+            let foretold = impact.until_boot;
+            Some((key(&impact)?, Entry { impact, foretold }))
+        });
+        let open = open.collect();
         Self { boot_id, last_id, open }
     }
 
     /// The impacts that last, refuted ones as well.
     pub fn open(&self) -> impl Iterator<Item = &Impact> {
-        self.open.values()
+        self.open.values().map(|entry| &entry.impact)
     }
 
     /// The one of that kind and key.
     pub fn get(&self, kind: Kind, key: &str) -> Option<&Impact> {
-        self.open.get(&(kind, key.into()))
+        self.open.get(&(kind, key.into())).map(|entry| &entry.impact)
     }
 
     /// Takes what is found now for all there is. Gives what is to be told; `why` says why an impact is found no more.
@@ -84,21 +106,22 @@ impl Book {
             let known = self.open.get_mut(&key);
             seen.insert(key.clone());
             match known {
-                Some(impact) if impact.confidence == Confidence::Refuted => {}
-                Some(impact) => {
-                    if renew(impact, finding, timeline) {
-                        tell.push(impact.clone());
+                Some(entry) if entry.impact.confidence == Confidence::Refuted => {}
+                Some(entry) => {
+                    if renew(entry, finding, timeline) {
+                        tell.push(entry.impact.clone());
                     }
                 }
                 None => {
                     self.last_id += 1;
+                    let foretold = finding.until;
                     let impact = impact(self.last_id, &self.boot_id, finding, timeline);
                     tell.push(impact.clone());
-                    self.open.insert(key, impact);
+                    self.open.insert(key, Entry { impact, foretold });
                 }
             }
         }
-        self.open.retain(|key, impact| {
+        self.open.retain(|key, Entry { impact, .. }| {
             let stays = seen.contains(key);
             if !stays && impact.state == State::Open {
                 end(impact, why(impact), now, timeline);
@@ -118,7 +141,7 @@ impl Book {
         timeline: &Timeline,
         now: BootNs,
     ) -> Option<Impact> {
-        let impact = self.open.get_mut(&(kind, key.into()))?;
+        let impact = &mut self.open.get_mut(&(kind, key.into()))?.impact;
         if impact.state == State::Resolved || impact.confidence >= observation.confidence {
             return None;
         }
@@ -128,6 +151,10 @@ impl Book {
         }
         impact.confidence = observation.confidence;
         set(&mut impact.evidence, observation.name, observation.value.clone());
+        if let Some(until) = observation.until {
+            impact.until_boot = Some(until);
+            impact.until = Some(timeline.now().offset.wall_at(until));
+        }
         if observation.confidence == Confidence::Refuted {
             end(impact, Ended::Refuted, now, timeline);
         }
@@ -164,21 +191,26 @@ fn impact(id: u64, boot_id: &Arc<str>, finding: Finding, timeline: &Timeline) ->
 }
 
 /// Takes over what is new; says whether that is worth telling.
-fn renew(impact: &mut Impact, finding: Finding, timeline: &Timeline) -> bool {
-    let moved = match (impact.until_boot, finding.until) {
+fn renew(entry: &mut Entry, finding: Finding, timeline: &Timeline) -> bool {
+    let Entry { impact, foretold } = entry;
+    let moved = match (*foretold, finding.until) {
         (Some(old), Some(new)) => old.0.abs_diff(new.0) >= SAME_END_NS,
         (old, new) => old != new,
     };
     let learnt = finding.evidence.as_object().is_some_and(|evidence| {
-        evidence
-            .iter()
-            .any(|(name, value)| !value.is_null() && impact.evidence.get(name).is_none_or(Value::is_null))
+        evidence.iter().any(|(name, value)| {
+            let known = impact.evidence.get(name).unwrap_or(&Value::Null);
+            !value.is_null() && (known.is_null() || is_another_size(known, value))
+        })
     });
     if !moved && !learnt {
         return false;
     }
-    impact.until_boot = finding.until;
-    impact.until = finding.until.map(|until| timeline.now().offset.wall_at(until));
+    if moved {
+        *foretold = finding.until;
+        impact.until_boot = finding.until;
+        impact.until = finding.until.map(|until| timeline.now().offset.wall_at(until));
+    }
     impact.remedy = finding.remedy;
     impact.message = finding.message;
     if let Value::Object(evidence) = finding.evidence {
@@ -189,6 +221,12 @@ fn renew(impact: &mut Impact, finding: Finding, timeline: &Timeline) -> bool {
         }
     }
     true
+}
+
+/// Whether one number is less than half the other: what a spike will be like becomes clear with time.
+fn is_another_size(known: &Value, new: &Value) -> bool {
+    let (Some(known), Some(new)) = (known.as_u64(), new.as_u64()) else { return false };
+    known.min(new) < known.max(new) / 2
 }
 
 fn end(impact: &mut Impact, why: Ended, now: BootNs, timeline: &Timeline) {
@@ -259,7 +297,7 @@ mod tests {
         let mut book = Book::new("b".into(), 0, Vec::new());
         let why = |_: &Impact| Ended::AsForetold;
         book.update(vec![finding("c", 160, None), finding("d", 160, None)], &timeline, why, boot(101));
-        let seen = |confidence| Observation { confidence, name: "sample", value: json!(3) };
+        let seen = |confidence| Observation { confidence, name: "sample", value: json!(3), until: None };
         let kind = Kind::RuntimeCpuBaselineStuck;
         let told = book.observe(kind, "c", &seen(Confidence::Refuted), &timeline, boot(102)).unwrap();
         assert_eq!((told.state, told.until_boot), (State::Resolved, Some(boot(102))));
@@ -278,9 +316,12 @@ mod tests {
         for (confidence, told) in
             [(Confidence::Observed, true), (Confidence::Refuted, false), (Confidence::Observed, false)]
         {
-            let seen = Observation { confidence, name: "sample", value: json!(0) };
+            let seen = Observation { confidence, name: "sample", value: json!(0), until: Some(boot(151)) };
             assert_eq!(book.observe(kind, "c", &seen, &timeline, boot(102)).is_some(), told);
         }
+        let told = book.update(vec![finding("c", 160, None)], &timeline, |_| Ended::AsForetold, boot(103));
+        assert!(told.is_empty(), "the rule has nothing new to say");
+        assert_eq!(book.get(kind, "c").unwrap().until_boot, Some(boot(151)), "seen is better than foretold");
     }
 
     #[test]

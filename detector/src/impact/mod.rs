@@ -5,6 +5,7 @@
 //! whether a rule was right by `daemon::assessor`.
 
 mod book;
+pub mod evidence;
 mod rule;
 mod rules;
 mod stamp;
@@ -13,7 +14,7 @@ mod types;
 
 pub use book::{Book, Ended, Observation};
 pub use rule::{Case, Finding, Kind, Rule};
-pub use rules::{POLL_NS, RULES, assess};
+pub use rules::{ANNOUNCE_NS, POLL_NS, RULES, assess};
 pub use stamp::{Stuck, stuck};
 pub use timeline::{Segment, Timeline, Turn};
 pub use types::{Confidence, Impact, Remedy, State, Subject};

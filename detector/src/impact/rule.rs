@@ -24,6 +24,15 @@ pub struct Case<'a> {
     pub node: &'a NodeFacts,
     /// The moment.
     pub now: BootNs,
+    /// When the rules spoke last. What came and went since is told all the same.
+    pub assessed: BootNs,
+}
+
+impl Case<'_> {
+    /// Whether what lasted from `from` until `until` is, at this moment, old news.
+    pub fn is_over(&self, from: BootNs, until: BootNs) -> bool {
+        self.now >= until && self.assessed >= from
+    }
 }
 
 /// What a rule finds: an impact before it has a number.

@@ -6,10 +6,10 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Who computes the rate (`usageNanoCores`) that is in CPU statistics, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StatsClass {
     /// The runtime gives none, so kubelet divides, against a cache of its own: containerd up to 1.5, cri-dockerd.

@@ -17,8 +17,8 @@ use crate::{
 
 /// Directories looked at before a walk is given up: far more than a node has cgroups.
 const MAX_DIRECTORIES: usize = 100_000;
-/// Readings closer together make no rate, ns.
-const TOO_SOON_NS: u64 = 1_000_000_000;
+/// Readings closer together make no rate: kubelet's own are 10 s apart, ns.
+const TOO_SOON_NS: u64 = 5_000_000_000;
 
 /// Reads CPU time.
 #[derive(Debug)]
@@ -37,11 +37,12 @@ struct Known {
 impl CpuTimes {
     /// From the cgroups mounted at `mount`: v2, or `cpuacct` of v1.
     pub fn new(mount: &Path) -> Self {
-        let v1 = ["cpuacct", "cpu,cpuacct"].map(|name| mount.join(name)).into_iter().find(|path| path.is_dir());
+        let v1 =
+            ["cpuacct", "cpu,cpuacct"].map(|name| mount.join(name)).into_iter().find(|path| path.is_dir());
         Self { root: v1.unwrap_or_else(|| mount.to_owned()), known: HashMap::new() }
     }
 
-    /// Notes for each of `containers` that runs what it has used. A rate needs a reading of at least a second before.
+    /// Notes for each of `containers` that runs what it has used. A rate needs a reading of some seconds before.
     pub fn read(&mut self, containers: &mut [Container], clocks: &impl Clocks) {
         let runs = |container: &&mut Container| container.runs();
         if containers.iter().any(|container| container.runs() && !self.known.contains_key(&container.id)) {
@@ -96,9 +97,7 @@ fn next(last: &mut Option<Cpu>, usage_ns: u64, at: BootNs) -> Cpu {
         (passed >= TOO_SOON_NS).then(|| u64::try_from(rate).unwrap_or(u64::MAX))
     });
     match (*last, rate) {
-        (Some(last), None) if usage_ns >= last.usage_ns => {
-            Cpu { usage_ns, at, nanocores: last.nanocores }
-        }
+        (Some(last), None) if usage_ns >= last.usage_ns => Cpu { usage_ns, at, nanocores: last.nanocores },
         _ => {
             let cpu = Cpu { usage_ns, at, nanocores: rate };
             *last = Some(cpu);

@@ -28,7 +28,7 @@ pub struct Runtime {
     /// Its version.
     pub version: String,
     /// `v1` or `v1alpha2`.
-    pub api: &'static str,
+    pub api: String,
     /// Its socket.
     pub endpoint: PathBuf,
     /// What it does with CPU statistics.
@@ -95,7 +95,7 @@ pub struct Container {
 }
 
 /// A pod's names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Pod {
     /// Namespace.
     pub namespace: String,

@@ -127,6 +127,7 @@ impl LogSource {
 pub struct Follower {
     from: From,
     line: Vec<u8>,
+    has_read: bool,
 }
 
 enum From {
@@ -139,12 +140,12 @@ impl Follower {
     pub async fn open(source: &LogSource, kubelet: Option<Process>) -> Result<Self, String> {
         let from = match source {
             LogSource::Unreadable(why) => return Err(why.clone()),
-            LogSource::File(path) => open_file(path, PAST)
-                .await
-                .map_err(|error| format!("{}: {error}", path.display()))?,
+            LogSource::File(path) => {
+                open_file(path, PAST).await.map_err(|error| format!("{}: {error}", path.display()))?
+            }
             LogSource::Journal => open_journal(kubelet).map_err(|error| format!("journalctl: {error}"))?,
         };
-        Ok(Self { from, line: Vec::new() })
+        Ok(Self { from, line: Vec::new(), has_read: false })
     }
 
     /// The next line that speaks of a stuck cache. Nothing when the log has ended for good. May be dropped and called
@@ -157,6 +158,7 @@ impl Follower {
             };
             match read {
                 Ok(true) => {
+                    self.has_read = true;
                     let line = String::from_utf8_lossy(&self.line);
                     let found = parse(&line);
                     self.line.clear();
@@ -170,12 +172,18 @@ impl Follower {
         }
     }
 
+    /// Whether there was any line at all.
+    pub fn has_read(&self) -> bool {
+        self.has_read
+    }
+
     /// At the end of a file: waits, and opens it anew if it was rotated.
     async fn wait_for_more(&mut self) -> Option<()> {
         let From::File { path, inode, reader } = &mut self.from else { return None };
         sleep(LOOK).await;
         let position = reader.stream_position().await.ok()?;
-        let rotated = std::fs::metadata(&*path).is_ok_and(|file| file.ino() != *inode || file.len() < position);
+        let rotated =
+            std::fs::metadata(&*path).is_ok_and(|file| file.ino() != *inode || file.len() < position);
         if rotated {
             self.from = open_file(&path.clone(), u64::MAX).await.ok()?;
             self.line.clear();
@@ -205,7 +213,10 @@ fn open_journal(kubelet: Option<Process>) -> std::io::Result<From> {
 }
 
 /// Adds to `line` up to its end. `false`: there is no more for now, or for good. What is beyond [`LONGEST`] is dropped.
-async fn read_line(reader: &mut (impl AsyncRead + Unpin + AsyncBufReadExt), line: &mut Vec<u8>) -> std::io::Result<bool> {
+async fn read_line(
+    reader: &mut (impl AsyncRead + Unpin + AsyncBufReadExt),
+    line: &mut Vec<u8>,
+) -> std::io::Result<bool> {
     loop {
         let available = reader.fill_buf().await?;
         if available.is_empty() {

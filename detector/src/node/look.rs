@@ -16,7 +16,7 @@ use crate::{
     impact::Timeline,
 };
 
-/// Containers asked for their times at once: those whose times lie around a jump, and those that have ended.
+/// Ended containers asked for their times at once; kubelet keeps one or two of each that was restarted.
 const ASKED_AT_MOST: usize = 256;
 
 /// Where to look.
@@ -134,13 +134,13 @@ impl Node {
         }
         self.born = born;
         self.listed = listed;
-        let containers = with_times(&mut client, containers, timeline, now).await?;
+        let containers = with_times(&mut client, containers).await?;
         let (name, version) = client.name_and_version();
         let runtime = Runtime {
             class: StatsClass::of(name, version),
             name: name.to_owned(),
             version: version.to_owned(),
-            api: client.api(),
+            api: client.api().to_owned(),
             endpoint: client.path().to_owned(),
             process: process::listener(client.path()).ok().flatten(),
         };
@@ -165,19 +165,13 @@ impl Node {
     }
 }
 
-/// Asks for the times of those whose times matter. A container that is gone meanwhile is left out.
-async fn with_times(
-    client: &mut Client,
-    containers: Vec<Container>,
-    timeline: &Timeline,
-    now: BootNs,
-) -> Result<Vec<Container>, CriError> {
-    let wall = timeline.wall(now);
+/// Asks those that have ended when that was: for those that run, when they were made says enough. A container that is
+/// gone meanwhile is left out.
+async fn with_times(client: &mut Client, containers: Vec<Container>) -> Result<Vec<Container>, CriError> {
     let mut asked = 0;
     let mut kept = Vec::with_capacity(containers.len());
     for mut container in containers {
-        let matters = container.state == ContainerState::Exited || container.created > wall;
-        if matters && asked < ASKED_AT_MOST {
+        if container.state == ContainerState::Exited && asked < ASKED_AT_MOST {
             asked += 1;
             match client.times(&mut container).await {
                 Ok(()) => {}

@@ -52,7 +52,7 @@ pub fn listener(socket: &Path) -> io::Result<Option<Process>> {
 
 fn read(process: &ProcProcess) -> Option<Process> {
     let stat = process.stat().ok()?;
-    let tick = u64::try_from(rustix::param::clock_ticks_per_second()).ok().filter(|tick| *tick > 0)?;
+    let tick = rustix::param::clock_ticks_per_second().max(1);
     // proc(5): `starttime` counts from boot, suspend included.
     let started = BootNs(stat.starttime.saturating_mul(1_000_000_000 / tick));
     Some(Process { pid: u32::try_from(stat.pid).ok()?, started })

@@ -96,7 +96,7 @@ fn what_goes_in_comes_out() {
     assert_eq!(store.jumps(Order::NewestFirst(2), 9).unwrap(), [jump(1, 9)]);
     assert_eq!(store.jump(2).unwrap(), Some(unseen));
     assert_eq!(store.excursion(1).unwrap(), Some(excursion(1, None)));
-    assert_eq!(store.impacts_of(1).unwrap(), [impact.clone()]);
+    assert_eq!(store.impacts_of(1).unwrap(), std::slice::from_ref(&impact));
     assert_eq!((left.last_impact, left.impacts), (1, vec![impact]));
     let turns: Vec<_> = left.turns.iter().map(|turn| turn.jump).collect();
     assert_eq!(turns, [1, 2]);

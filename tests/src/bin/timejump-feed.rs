@@ -11,7 +11,12 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use timejump::{deliver::grpc::TlsFiles, serve::Doors};
+use timejump::{
+    daemon::NodeSettings,
+    deliver::grpc::TlsFiles,
+    node::{Places, kubelet_log::LogOption},
+    serve::Doors,
+};
 use timejump_tests::feed::{Feed, Line, Settings};
 
 /// Serves jumps that are made up on standard input.
@@ -41,6 +46,15 @@ struct Arguments {
     /// Consumers that may follow the stream at once.
     #[arg(long, default_value_t = 256)]
     max_consumers: usize,
+    /// The container runtime's socket: look for victims, by the machine's own clock, as the daemon does.
+    #[arg(long)]
+    cri_endpoint: Option<PathBuf>,
+    /// Where cgroups are.
+    #[arg(long, default_value = "/sys/fs/cgroup")]
+    cgroups: PathBuf,
+    /// Where kubelet logs to.
+    #[arg(long, default_value = "none")]
+    kubelet_log: LogOption,
 }
 
 impl Arguments {
@@ -58,6 +72,11 @@ impl Arguments {
             },
             state_dir: self.state_dir,
             max_consumers: self.max_consumers,
+            node: self.cri_endpoint.map(|endpoint| NodeSettings {
+                enabled: true,
+                places: Places { endpoint: Some(endpoint), cgroups: self.cgroups, kubelet_version: None },
+                kubelet_log: self.kubelet_log,
+            }),
         }
     }
 }

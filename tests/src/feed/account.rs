@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use timejump::{
     capture::{Rung, RungReport, RungState, coverage},
-    clock::{BootNs, OffsetNs},
-    deliver::{ConsumersReport, DaemonReport, LedgerReport, Status, StoreReport},
+    clock::{BootNs, Clocks, OffsetNs, SystemClocks, bracketed_offset},
+    daemon::Known,
+    deliver::{ConsumersReport, DaemonReport, LedgerReport, NodeReport, Status, StoreReport},
     ledger::{Circumstances, Entry, Ledger, Missed, Reported, Reporter, Thresholds},
     store::{Continuity, Left},
 };
@@ -29,15 +30,21 @@ pub(super) struct Account {
     at: BootNs,
     started: BootNs,
     last: Option<(u64, BootNs)>,
+    /// By the machine's own clock, where something real goes by that.
+    clocks: Option<SystemClocks>,
 }
 
 impl Account {
     /// Goes on from what an earlier run left, within the same boot.
-    pub(super) fn open(left: Left) -> Self {
+    pub(super) fn open(left: Left, live: bool) -> Self {
         let boot_id: Arc<str> = BOOT_ID.into();
+        let clocks = live.then_some(SystemClocks);
+        let begun = clocks.map_or((START, BootNs(0)), |clocks| {
+            (OffsetNs(bracketed_offset(&clocks).0), BootNs(clocks.boottime_ns()))
+        });
         let (offset, error, at) = match left.continuity {
             Some(last) => (last.offset, last.error, last.at),
-            None => (START, 0, BootNs(0)),
+            None => (begun.0, 0, begun.1),
         };
         Self {
             ledger: Ledger::open(offset, error, 0).numbered(Arc::clone(&boot_id), left.last_sequence),
@@ -46,12 +53,14 @@ impl Account {
             at,
             started: at,
             last: None,
+            clocks,
         }
     }
 
     /// Enters a jump, as the daemon's engine does with what it captured.
     pub(super) fn enter(&mut self, line: &JumpLine) -> (Reported, Continuity) {
-        self.at = line.at_ms.map_or(BootNs(self.at.0 + STEP), |ms| BootNs(ms * 1_000_000));
+        let next = || self.clocks.map_or(self.at.0 + STEP, |clocks| clocks.boottime_ns());
+        self.at = line.at_ms.map_or_else(|| BootNs(next()), |ms| BootNs(ms * 1_000_000));
         let old = self.ledger.offset();
         let entry = Entry {
             at: self.at,
@@ -76,6 +85,11 @@ impl Account {
     /// So many steps were lost.
     pub(super) fn miss(&self, missed: u64) -> Missed {
         Missed { boot_id: Arc::clone(&self.boot_id), at: self.at, missed }
+    }
+
+    /// What the node's part goes on from.
+    pub(super) fn known(&self) -> Known {
+        Known { boot_id: Arc::clone(&self.boot_id), offset: self.ledger.offset(), ..Known::default() }
     }
 
     /// How the capture stands.
@@ -106,6 +120,7 @@ impl Account {
                 store: StoreReport::default(),
                 listeners: Vec::new(),
                 consumers: ConsumersReport::default(),
+                node: NodeReport::default(),
             }),
         }
     }

@@ -6,8 +6,8 @@ use serde_json::Value;
 use timejump::{
     actor::{Actor, ActorKind},
     capture::{CapturedBy, StepPath},
-    clock::WallNs,
-    impact::{Confidence, Impact, Remedy, Subject},
+    clock::{BootNs, WallNs},
+    impact::{Confidence, Impact, Remedy, State, Subject},
 };
 
 /// One line.
@@ -81,6 +81,14 @@ pub struct ImpactLine {
     message: String,
     #[serde(default = "nothing")]
     evidence: Value,
+    #[serde(default)]
+    boot_id: String,
+    #[serde(default)]
+    from_boottime_ns: Option<u64>,
+    #[serde(default)]
+    until_boottime_ns: Option<u64>,
+    #[serde(default)]
+    state: State,
 }
 
 fn clock_settime() -> StepPath {
@@ -137,6 +145,10 @@ impl From<ImpactLine> for Impact {
             remedy: line.remedy,
             message: line.message,
             evidence: line.evidence,
+            boot_id: line.boot_id.into(),
+            from_boot: line.from_boottime_ns.map(BootNs),
+            until_boot: line.until_boottime_ns.map(BootNs),
+            state: line.state,
         }
     }
 }

@@ -16,9 +16,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use timejump::{
-    daemon::{Journal, Shelf},
+    daemon::{Assessor, Journal, NodeSettings, Shelf},
     deliver::{Alarm, Backend, Listener, Message, locked, stream::Hub},
-    impact::Impact,
+    impact::{Impact, Turn},
     serve::{Doors, Serving},
     store::{self, Directory, Left, Retention, Store},
 };
@@ -35,12 +35,15 @@ pub struct Settings {
     pub state_dir: Option<PathBuf>,
     /// Consumers that may follow the stream at once.
     pub max_consumers: usize,
+    /// What is on the node, if its part is to run: by the machine's own clock then, which jumps only in what it is told.
+    pub node: Option<NodeSettings>,
 }
 
 /// The running server half.
 #[derive(Debug)]
 pub struct Feed {
     account: Arc<Mutex<Account>>,
+    assessor: Option<Assessor>,
     journal: Journal,
     serving: Serving,
     /// Where it can be asked.
@@ -56,15 +59,23 @@ impl Feed {
         let opened = settings.doors.open();
         let listeners = opened.listeners.clone();
         ensure!(listeners.iter().all(|listener| listener.state == "listening"), "{listeners:?}");
-        let account = Arc::new(Mutex::new(Account::open(left)));
+        let account = Arc::new(Mutex::new(Account::open(left, settings.node.is_some())));
         let (ask, mut questions) = mpsc::channel(16);
+        let known = locked(&account).known();
+        let assessor = settings.node.clone().map(|node| Assessor::start(node, known, journal.teller()));
+        let (assessor, ask_assessor, node) = match assessor.transpose().context("the assessor")? {
+            Some((assessor, ask, node)) => (Some(assessor), ask, node),
+            None => (None, mpsc::channel(1).0, Arc::default()),
+        };
         let backend = Backend {
             hub,
             store: shared.store,
             report: shared.report,
             tally: shared.tally,
             listeners: Arc::new(Mutex::new(listeners.clone())),
+            node,
             capture: ask,
+            assessor: ask_assessor,
         };
         let asked = Arc::clone(&account);
         thread::spawn(move || {
@@ -74,7 +85,7 @@ impl Feed {
             }
         });
         let serving = opened.serve(backend).context("the server")?;
-        Ok(Self { account, journal, serving, listeners })
+        Ok(Self { account, assessor, journal, serving, listeners })
     }
 
     /// Lets happen what a line says.
@@ -82,7 +93,11 @@ impl Feed {
         match line {
             Line::Jump(line) => {
                 let (reported, now) = locked(&self.account).enter(&line);
+                let turn = Turn::from(&reported.jump);
                 self.journal.tell_jump(reported, now);
+                if let Some(assessor) = &self.assessor {
+                    assessor.ear().tell(turn);
+                }
             }
             Line::Impact { impact } => self.journal.tell(Message::Impact(Impact::from(impact))),
             Line::Missed { missed } => {
@@ -97,6 +112,9 @@ impl Feed {
 
     /// Stores and hands out what is left, and lets everybody go, in the daemon's order.
     pub fn end(self) {
+        if let Some(assessor) = self.assessor {
+            assessor.end();
+        }
         self.journal.end();
         self.serving.end();
     }

@@ -18,7 +18,7 @@ use super::{
     v1::{self, time_jump_client::TimeJumpClient},
 };
 use crate::{
-    deliver::{Message, Shown, Status},
+    deliver::{ContainersReport, Message, Shown, Status},
     ledger::Jump,
 };
 
@@ -192,6 +192,11 @@ impl Client {
     pub async fn get_jump(&mut self, sequence: u64) -> Result<Shown, ConnectError> {
         let response = in_time(self.inner.get_jump(v1::GetJumpRequest { sequence })).await?;
         Ok(response.try_into()?)
+    }
+
+    /// The containers, and whether their CPU rates can be trusted.
+    pub async fn containers(&mut self) -> Result<ContainersReport, ConnectError> {
+        Ok(in_time(self.inner.list_containers(v1::ListContainersRequest {})).await?.try_into()?)
     }
 
     /// How the daemon stands.

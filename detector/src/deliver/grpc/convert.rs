@@ -24,11 +24,11 @@ use crate::{
 #[error("the other end sent no known {0}: is it of another version?")]
 pub struct Foreign(pub &'static str);
 
-fn known<T>(value: Option<T>, what: &'static str) -> Result<T, Foreign> {
+pub(super) fn known<T>(value: Option<T>, what: &'static str) -> Result<T, Foreign> {
     value.ok_or(Foreign(what))
 }
 
-fn from_word<T: DeserializeOwned>(word: &str, what: &'static str) -> Result<T, Foreign> {
+pub(super) fn from_word<T: DeserializeOwned>(word: &str, what: &'static str) -> Result<T, Foreign> {
     serde_json::from_value(Value::String(word.to_owned())).map_err(|_| Foreign(what))
 }
 
@@ -423,6 +423,7 @@ impl From<&Status> for v1::Status {
                 let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
                 v1::Consumers { now: small(now), limit: small(limit), lagged }
             }),
+            node: daemon.map(|daemon| (&daemon.node).into()),
             started_boottime_ns: daemon.map_or(0, |daemon| daemon.started_boottime_ns.0),
             now_boottime_ns: daemon.map_or(0, |daemon| daemon.now_boottime_ns.0),
         }
@@ -525,6 +526,7 @@ impl TryFrom<v1::Status> for Status {
                     limit: consumers.limit.into(),
                     lagged: consumers.lagged,
                 },
+                node: status.node.map(TryInto::try_into).transpose()?.unwrap_or_default(),
             }),
         })
     }

@@ -123,6 +123,15 @@ impl TimeJump for Service {
         }))
     }
 
+    async fn list_containers(
+        &self,
+        _: Request<v1::ListContainersRequest>,
+    ) -> Result<Response<v1::ListContainersResponse>, Status> {
+        let report = self.backend.containers().await;
+        let report = report.map_err(|error| Status::unavailable(error.to_string()))?;
+        Ok(Response::new((&report).into()))
+    }
+
     async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Result<Response<v1::Status>, Status> {
         Ok(Response::new((&self.status().await?).into()))
     }

@@ -10,7 +10,8 @@ use crate::{
     actor::ActorKind,
     capture::{Size, StepPath},
     clock::BootNs,
-    deliver::{DaemonReport, Status, Tally, json::word, stream::Direction},
+    deliver::{DaemonReport, NodeReport, Status, Tally, json::word, stream::Direction},
+    impact::{Confidence, Kind},
     ledger::Verdict,
 };
 
@@ -45,7 +46,8 @@ pub(super) fn exposition(
         "timejump_impacts_total",
         "Impacts told, by kind; one that is told again counts again.",
         "kind",
-        tally.impacts.iter().map(|(kind, count)| (kind.as_str(), *count)),
+        // From the beginning, so that the first one is a rise.
+        Kind::ALL.iter().map(|kind| (kind.word(), tally.impacts.get(kind.word()).copied().unwrap_or(0))),
     )?;
     if let Some(status) = status {
         page.capture(status)?;
@@ -194,8 +196,39 @@ impl Page {
         )
     }
 
+    fn node(&self, node: &NodeReport) -> Result<(), prometheus::Error> {
+        let open = self.add(IntGaugeVec::new(
+            Opts::new("timejump_impacts_open", "Impacts that last, by kind and by how sure they are."),
+            &["kind", "confidence"],
+        )?)?;
+        for kind in Kind::ALL {
+            for confidence in [Confidence::Predicted, Confidence::Observed] {
+                let labels = [kind.word(), &word(confidence)];
+                open.with_label_values(&labels).set(open_count(node, *kind, confidence));
+            }
+        }
+        self.gauge(
+            "timejump_runtime_up",
+            "Whether the container runtime answered when it was last asked; 0 as well where there is none.",
+            u64::from(node.runtime_ok),
+        )?;
+        self.gauge(
+            "timejump_node_containers",
+            "Containers that ran when they were last listed.",
+            node.containers,
+        )?;
+        let info = self.add(IntGaugeVec::new(
+            Opts::new("timejump_runtime_info", "Which container runtime this is; 1 where one was found."),
+            &["name", "version", "class"],
+        )?)?;
+        if let Some(runtime) = &node.runtime {
+            info.with_label_values(&[&runtime.name, &runtime.version, &word(runtime.class)]).set(1);
+        }
+        Ok(())
+    }
+
     fn daemon(&self, daemon: &DaemonReport) -> Result<(), prometheus::Error> {
-        let DaemonReport { ledger, store, consumers, .. } = daemon;
+        let DaemonReport { ledger, store, consumers, node, .. } = daemon;
         let running = daemon.now_boottime_ns.0.saturating_sub(daemon.started_boottime_ns.0);
         self.float(
             "timejump_uptime_seconds",
@@ -233,6 +266,7 @@ impl Page {
         ] {
             self.gauge(name, help, value)?;
         }
+        self.node(node)?;
         let listeners = self.add(GaugeVec::new(
             Opts::new("timejump_listener_up", "Whether the daemon can be asked here."),
             &["kind"],
@@ -243,6 +277,11 @@ impl Page {
         }
         Ok(())
     }
+}
+
+fn open_count(node: &NodeReport, kind: Kind, confidence: Confidence) -> i64 {
+    let of = |(word, of, _): &&(String, Confidence, u64)| word == kind.word() && *of == confidence;
+    node.open.iter().find(of).map_or(0, |(.., count)| i64::try_from(*count).unwrap_or(i64::MAX))
 }
 
 fn usual_actor(path: StepPath) -> ActorKind {

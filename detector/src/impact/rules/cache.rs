@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::POLL_NS;
+use super::{ANNOUNCE_NS, POLL_NS};
 use crate::{
     clock::{BootNs, DeltaNs, WallNs},
     impact::{Case, Finding, Kind, Remedy, Stuck, stuck},
@@ -74,6 +74,8 @@ fn finding(cache: &Cache<'_>, case: &Case<'_>, container: &Container, stuck: &St
         "stuck_stamp_latest": stuck.possible,
         "recovery_latest": WallNs(stuck.possible.0 + i128::from(cache.interval_ns)),
         "interval_ns": cache.interval_ns,
+        // Told again then: what the spike will be like is known best shortly before.
+        "announced": (left <= ANNOUNCE_NS).then_some(true),
         "cpu_nanocores": nanocores,
         "spike_times_at_least": spike.as_ref().map(|spike| spike.times),
         "spike_nanocores_at_least": spike.as_ref().and_then(|spike| spike.nanocores),

@@ -68,7 +68,7 @@ fn dropped(case: &Case<'_>) -> Option<Finding> {
     let until = BootNs(at.0.saturating_add(2 * cache::DEFAULT_INTERVAL_NS));
     let beyond = delta.0 > 0 && delta.magnitude() > CACHE_PERIOD_NS;
     let lived = case.node.containers.iter().any(|container| container.runs() && container.born < at);
-    (beyond && lived && case.now < until).then(|| Finding {
+    (beyond && lived && !case.is_over(at, until)).then(|| Finding {
         kind: Kind::KubeletCpuRecordsDropped,
         jump,
         subject: Subject::node(),

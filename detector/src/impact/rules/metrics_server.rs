@@ -68,7 +68,7 @@ fn sample(case: &Case<'_>) -> Option<Finding> {
     let size = delta.magnitude();
     let until = BootNs(at.0.saturating_add(2 * RESOLUTION_NS));
     let lived = case.node.containers.iter().any(|container| container.runs() && container.born < at);
-    if size < NOTICEABLE_NS || !lived || case.now >= until {
+    if size < NOTICEABLE_NS || !lived || case.is_over(at, until) {
         return None;
     }
     let what = if delta.0 > 0 {

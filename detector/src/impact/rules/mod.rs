@@ -11,6 +11,8 @@ use super::{Case, Finding, Rule};
 
 /// How often kubelet's eviction manager asks for statistics: `evictionMonitoringPeriod` in pkg/kubelet/kubelet.go, ns.
 pub const POLL_NS: u64 = 10_000_000_000;
+/// So long before its end a spike is announced, ns.
+pub const ANNOUNCE_NS: u64 = 30_000_000_000;
 /// Smaller steps change a rate by less than a tenth, ns.
 const NOTICEABLE_NS: u64 = POLL_NS / 10;
 

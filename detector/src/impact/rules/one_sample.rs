@@ -34,7 +34,7 @@ impl Rule for OneSample {
             return;
         };
         let until = BootNs(at.0.saturating_add(interval_ns));
-        if case.now >= until {
+        if case.is_over(at, until) {
             return;
         }
         found.push(Finding {

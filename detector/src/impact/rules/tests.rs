@@ -32,7 +32,7 @@ fn node(name: &str, version: &str, containers: Vec<Container>) -> NodeFacts {
         runtime: Some(Runtime {
             name: name.into(),
             version: version.into(),
-            api: "v1",
+            api: "v1".into(),
             endpoint: "/run/x.sock".into(),
             class: StatsClass::of(name, version),
             process: None,
@@ -49,7 +49,7 @@ fn kubelet(version: Option<Version>, started: i64) -> Kubelet {
 
 fn kinds(node: &NodeFacts, jumps: &[(i64, i64)], now: i64) -> Vec<(Kind, u64, Arc<str>, Option<BootNs>)> {
     let timeline = timeline(1000, jumps);
-    let found = assess(&Case { timeline: &timeline, node, now: boot(now) });
+    let found = assess(&Case { timeline: &timeline, node, now: boot(now), assessed: boot(now) });
     found.into_iter().map(|found| (found.kind, found.jump, found.key, found.until)).collect()
 }
 
@@ -79,7 +79,7 @@ fn an_hour_back_by_class() {
 fn the_spike_is_foretold() {
     let node = node("containerd", "1.7.24", vec![container("a", 0, wall(900))]);
     let timeline = timeline(1000, &[(100, -3600)]);
-    let found = assess(&Case { timeline: &timeline, node: &node, now: boot(110) });
+    let found = assess(&Case { timeline: &timeline, node: &node, now: boot(110), assessed: boot(110) });
     let stuck = found.iter().find(|found| found.kind == Kind::RuntimeCpuBaselineStuck).unwrap();
     // 3,600 s of 0.3 cores and one interval more, within one interval.
     assert_eq!(stuck.evidence["spike_nanocores_at_least"], 108_300_000_000_u64);
@@ -123,6 +123,9 @@ fn forward_dilutes_one_sample_and_may_drop_all() {
     let found: Vec<_> = kinds(&node, &[(100, 300)], 101).into_iter().map(|(kind, ..)| kind).collect();
     assert_eq!(found, [Kind::CpuSampleDiluted]);
     assert!(kinds(&node, &[(100, 3600)], 130).is_empty(), "it passes");
+    let timeline = timeline(1000, &[(100, 3600)]);
+    let found = assess(&Case { timeline: &timeline, node: &node, now: boot(130), assessed: boot(99) });
+    assert_eq!(found.len(), 2, "and is told all the same if nobody could say it sooner");
     assert!(kinds(&node, &[(100, 0)], 101).is_empty(), "nothing happened");
 }
 
@@ -139,7 +142,7 @@ fn small_steps_cost_one_sample_at_most() {
 fn there_and_back_within_an_interval_may_leave_nothing() {
     let node = node("containerd", "1.7.24", vec![container("a", 0, wall(900))]);
     let timeline = timeline(1000, &[(100, 3600), (104, -3600)]);
-    let found = assess(&Case { timeline: &timeline, node: &node, now: boot(105) });
+    let found = assess(&Case { timeline: &timeline, node: &node, now: boot(105), assessed: boot(105) });
     let stuck = found.iter().find(|found| found.kind == Kind::RuntimeCpuBaselineStuck).unwrap();
     assert_eq!((stuck.jump, &stuck.evidence["certain"]), (2, &serde_json::Value::Bool(false)));
     assert!(stuck.message.contains("unless no sample was taken"), "{}", stuck.message);
@@ -187,7 +190,7 @@ fn metrics_servers_windows() {
         (-600, "metrics-server, where there is one, has no metrics of this node's pods for one cycle"),
     ] {
         let timeline = timeline(1000, &[(100, by)]);
-        let found = assess(&Case { timeline: &timeline, node: &node, now: boot(101) });
+        let found = assess(&Case { timeline: &timeline, node: &node, now: boot(101), assessed: boot(101) });
         let sample = found.iter().find(|found| found.kind == Kind::MetricsServerSample).unwrap();
         assert_eq!(sample.message, message);
     }

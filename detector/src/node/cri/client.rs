@@ -117,12 +117,8 @@ impl Client {
                 return Err(CriError::Connect { path: path.to_owned(), reason: "no answer".into() });
             }
         };
-        let mut client = Self {
-            path: path.to_owned(),
-            channel,
-            api: SERVICES[0],
-            version: VersionResponse::default(),
-        };
+        let mut client =
+            Self { path: path.to_owned(), channel, api: SERVICES[0], version: VersionResponse::default() };
         let mut refusal = None;
         for api in SERVICES {
             client.api = api;
@@ -159,14 +155,14 @@ impl Client {
             self.call("ListPodSandbox", ListPodSandboxRequest { filter: None }).await?;
         let containers: ListContainersResponse =
             self.call("ListContainers", ListContainersRequest { filter: None }).await?;
-        let pods = pods.items.into_iter().map(convert::pod).collect::<std::collections::HashMap<String, Pod>>();
+        let pods =
+            pods.items.into_iter().map(convert::pod).collect::<std::collections::HashMap<String, Pod>>();
         Ok(containers.containers.into_iter().filter_map(|found| convert::container(found, &pods)).collect())
     }
 
     /// Adds to `container` when it was started and ended. One that is no more says so by an error.
     pub async fn times(&mut self, container: &mut Container) -> Result<(), CriError> {
-        let request =
-            ContainerStatusRequest { container_id: container.id.to_string(), verbose: false };
+        let request = ContainerStatusRequest { container_id: container.id.to_string(), verbose: false };
         let status: ContainerStatusResponse = self.call("ContainerStatus", request).await?;
         if let Some(status) = status.status {
             convert::times(container, &status);

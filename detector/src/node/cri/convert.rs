@@ -11,19 +11,15 @@ use crate::{
 };
 
 /// Labels by which kubelet names a container's pod (pkg/kubelet/types/labels.go).
-const LABELS: [&str; 3] =
-    ["io.kubernetes.pod.namespace", "io.kubernetes.pod.name", "io.kubernetes.pod.uid"];
+const LABELS: [&str; 3] = ["io.kubernetes.pod.namespace", "io.kubernetes.pod.name", "io.kubernetes.pod.uid"];
 /// Names are at most 253 characters in Kubernetes; a runtime may say anything.
 const LONGEST: usize = 253;
 
 /// A sandbox's id and its pod.
 pub(super) fn pod(sandbox: v1::PodSandbox) -> (String, Pod) {
     let metadata = sandbox.metadata.unwrap_or_default();
-    let pod = Pod {
-        namespace: text(&metadata.namespace),
-        name: text(&metadata.name),
-        uid: text(&metadata.uid),
-    };
+    let pod =
+        Pod { namespace: text(&metadata.namespace), name: text(&metadata.name), uid: text(&metadata.uid) };
     (sandbox.id, pod)
 }
 
@@ -105,7 +101,10 @@ mod tests {
         assert_eq!((found.pod.name.as_str(), found.pod.uid.as_str()), ("p", ""));
         assert!(sample(v1::ContainerStats::default()).is_none());
         let mut found = found;
-        times(&mut found, &v1::ContainerStatus { started_at: -5, state: 1, ..v1::ContainerStatus::default() });
+        times(
+            &mut found,
+            &v1::ContainerStatus { started_at: -5, state: 1, ..v1::ContainerStatus::default() },
+        );
         assert_eq!((found.started, found.finished, found.runs()), (None, None, true));
     }
 

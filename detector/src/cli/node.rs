@@ -1,0 +1,45 @@
+//! Where to look for what jumps spoil.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::{
+    daemon::NodeSettings,
+    node::{Places, Version, cri::parse_endpoint, kubelet_log::LogOption},
+};
+
+/// Where to look for victims.
+#[derive(Clone, Debug, Args)]
+pub(super) struct NodeArgs {
+    /// Do not look for what jumps spoil on this node: jumps alone
+    #[arg(long, conflicts_with_all = ["cri_endpoint", "kubelet_log", "kubelet_version"])]
+    no_node: bool,
+    /// The container runtime's socket: a path, or unix:///path. Found where kubelet and crictl find it unless given
+    #[arg(long, env = "CONTAINER_RUNTIME_ENDPOINT", value_name = "SOCKET", value_parser = parse_endpoint)]
+    cri_endpoint: Option<PathBuf>,
+    /// Where kubelet logs to, for what it says of its caches: auto, journal, none or a file
+    #[arg(long, value_name = "WHERE", default_value = "auto")]
+    kubelet_log: LogOption,
+    /// kubelet's version, such as 1.20: one before 1.23 keeps CPU samples of its own whatever the runtime does
+    #[arg(long, value_name = "VERSION", value_parser = parse_version)]
+    kubelet_version: Option<Version>,
+}
+
+impl NodeArgs {
+    pub(super) fn settings(&self, cgroups: PathBuf) -> NodeSettings {
+        NodeSettings {
+            enabled: !self.no_node,
+            places: Places {
+                endpoint: self.cri_endpoint.clone(),
+                cgroups,
+                kubelet_version: self.kubelet_version,
+            },
+            kubelet_log: self.kubelet_log.clone(),
+        }
+    }
+}
+
+fn parse_version(text: &str) -> Result<Version, String> {
+    Version::parse(text).ok_or_else(|| "not a version such as 1.28".into())
+}

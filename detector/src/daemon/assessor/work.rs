@@ -1,0 +1,452 @@
+//! The loop: what it waits for, and what it does then.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+use super::{Known, NodeSettings, Question, report};
+use crate::{
+    clock::{BootNs, Clocks, OffsetNs, SystemClocks, WallNs},
+    daemon::journal::Teller,
+    deliver::{Message, NodeReport, locked},
+    impact::{
+        ANNOUNCE_NS, Book, Case, Confidence, Ended, Impact, Kind, POLL_NS, State, Stuck, Timeline, Turn,
+        assess, evidence, stuck,
+    },
+    node::{
+        Node, Process, RuntimeState,
+        kubelet_log::{Follower, LogOption, LogSource, StuckLine},
+        process::Watched,
+    },
+};
+
+/// How long the clock must rest before the node is looked at, and how long that may be put off.
+const SETTLE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(2));
+/// Looks at the node are at least so far apart, while jumps keep coming.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+/// When CPU times are read again after a jump, to know rates; and when the runtime is asked for its one sample.
+const SECOND_READING: Duration = Duration::from_secs(10);
+/// With less than this left the runtime is not asked: it would be us who get the spike, ns.
+const TOO_LATE_NS: u64 = 3_000_000_000;
+/// When a runtime that did not answer is tried again, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(1));
+/// After a restart of the runtime or of kubelet, until they are looked at.
+const RESTARTED: Duration = Duration::from_secs(2);
+/// While anything is open it is looked whether its time has come at least so often: the timer sleeps when the machine
+/// does, and the clock that counts does not.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
+/// How long kubelet's log is followed after a jump: some of its polls.
+const FOLLOW: Duration = Duration::from_mins(1);
+/// Lines of one poll come within this.
+const ONE_POLL: Duration = Duration::from_secs(2);
+/// Smaller steps concern no rule, ns.
+const NOTICEABLE_NS: u64 = 1_000_000_000;
+/// Stamps remembered of kubelet's log.
+const MOST_STAMPS: usize = 10_000;
+
+/// The kinds that the runtime's sample speaks about.
+const SAMPLED: [Kind; 2] = [Kind::RuntimeCpuBaselineStuck, Kind::RuntimeCpuFrozen];
+
+pub(super) struct Work {
+    settings: NodeSettings,
+    timeline: Timeline,
+    pub(super) node: Node,
+    pub(super) book: Book,
+    teller: Teller,
+    report: Arc<Mutex<NodeReport>>,
+    /// What ended with another boot, until it is told.
+    outlived: Vec<Impact>,
+    /// The wall offset when the node was looked at last.
+    looked_offset: OffsetNs,
+    looked_at: Option<Instant>,
+    /// When the rules spoke last.
+    assessed: BootNs,
+    /// Since when jumps wait for a look.
+    waiting_since: Option<Instant>,
+    look_at: Option<Instant>,
+    assess_at: Option<Instant>,
+    second_reading_at: Option<Instant>,
+    retry: Duration,
+    following: Option<Following>,
+    runtime: Option<Watched>,
+    kubelet: Option<Watched>,
+}
+
+/// kubelet's log, while it is followed.
+struct Following {
+    follower: Follower,
+    since: Instant,
+    /// The cache that it should speak of.
+    expected: Stuck,
+    stamps: BTreeSet<WallNs>,
+    /// When what was read is told.
+    tell_at: Option<Instant>,
+}
+
+impl Work {
+    pub(super) fn new(
+        settings: NodeSettings,
+        known: Known,
+        teller: Teller,
+        report: Arc<Mutex<NodeReport>>,
+    ) -> Self {
+        let timeline = known.timeline();
+        let outlived = known.outlived.into_iter().map(Ended::by_reboot).collect();
+        Self {
+            outlived,
+            node: Node::new(settings.places.clone()),
+            settings,
+            looked_offset: timeline.now().offset,
+            timeline,
+            book: Book::new(known.boot_id, known.last_impact, known.impacts),
+            teller,
+            report,
+            looked_at: None,
+            assessed: now(),
+            waiting_since: None,
+            look_at: Some(Instant::now()),
+            assess_at: None,
+            second_reading_at: None,
+            retry: RETRY.0,
+            following: None,
+            runtime: None,
+            kubelet: None,
+        }
+    }
+
+    /// Until nobody can tell of jumps any more.
+    pub(super) async fn run(
+        &mut self,
+        mut turns: mpsc::Receiver<Turn>,
+        mut questions: mpsc::Receiver<Question>,
+    ) {
+        for impact in std::mem::take(&mut self.outlived) {
+            self.teller.tell(Message::Impact(impact)).await;
+        }
+        loop {
+            let tell_log_at = self.following.as_ref().and_then(|following| following.tell_at);
+            let log_ends_at = self.following.as_ref().map(|following| following.since + FOLLOW);
+            tokio::select! {
+                turn = turns.recv() => match turn {
+                    Some(turn) => self.turn(turn),
+                    None => break,
+                },
+                Some(question) = questions.recv() => {
+                    self.look().await;
+                    let report = report::containers(
+                        self,
+                        report::node(self, &self.settings),
+                        &self.timeline,
+                        now(),
+                    );
+                    // Whoever asked may have lost patience.
+                    let _ = question.send(report);
+                }
+                () = at(self.look_at) => self.look().await,
+                () = at(self.assess_at) => {
+                    self.node.read_cpu();
+                    self.assess().await;
+                }
+                () = at(self.second_reading_at) => {
+                    self.second_reading_at = None;
+                    self.node.read_cpu();
+                    self.assess().await;
+                    self.sample().await;
+                }
+                line = next_line(&mut self.following) => self.line(line).await,
+                () = at(tell_log_at) => self.tell_log().await,
+                () = at(log_ends_at) => self.end_of_log().await,
+                () = ended(self.runtime.as_ref()) => {
+                    self.runtime = None;
+                    self.look_soon(RESTARTED);
+                }
+                () = ended(self.kubelet.as_ref()) => {
+                    self.kubelet = None;
+                    self.look_soon(RESTARTED);
+                }
+            }
+        }
+    }
+
+    fn turn(&mut self, turn: Turn) {
+        self.timeline.enter(turn);
+        let far = |to: OffsetNs, from| to.since(from).magnitude() >= NOTICEABLE_NS;
+        let matters = far(turn.new, turn.old) || far(turn.new, self.looked_offset);
+        if matters || self.book.open().next().is_some() {
+            let now = Instant::now();
+            let since = *self.waiting_since.get_or_insert(now);
+            let earliest = self.looked_at.map_or(now, |looked| looked + BETWEEN_LOOKS);
+            self.look_at = Some((now + SETTLE.0).min(since + SETTLE.1).max(earliest));
+        }
+    }
+
+    fn look_soon(&mut self, delay: Duration) {
+        let then = Instant::now() + delay;
+        self.look_at = Some(self.look_at.map_or(then, |planned| planned.min(then)));
+    }
+
+    /// Looks at the node and says what is wrong there.
+    async fn look(&mut self) {
+        self.look_at = None;
+        let jumped = self.waiting_since.take().is_some();
+        if self.settings.enabled {
+            self.node.look(&self.timeline).await;
+        }
+        self.looked_at = Some(Instant::now());
+        self.looked_offset = self.timeline.now().offset;
+        self.watch_processes();
+        if matches!(self.node.state(), RuntimeState::Trouble(_)) {
+            // Jumps are assessed with what is known; with more as soon as there is more.
+            self.look_soon(self.retry);
+            self.retry = (self.retry * 2).min(RETRY.1);
+        } else {
+            self.retry = RETRY.0;
+        }
+        self.assess().await;
+        if jumped && self.book.open().next().is_some() {
+            self.second_reading_at = Some(Instant::now() + self.second_reading_in());
+            self.follow_log().await;
+        }
+        self.write_report();
+    }
+
+    /// Sooner for what ends soon.
+    fn second_reading_in(&self) -> Duration {
+        let now = now();
+        let soonest = self.sampled().filter_map(|(.., impact)| impact.until_boot).min();
+        let left = soonest.map_or(u64::MAX, |until| until.0.saturating_sub(now.0));
+        SECOND_READING.min(Duration::from_nanos(left / 2))
+    }
+
+    fn watch_processes(&mut self) {
+        let facts = self.node.facts();
+        let runtime = facts.runtime.as_ref().and_then(|runtime| runtime.process);
+        let kubelet = facts.kubelet.map(|kubelet| kubelet.process);
+        watch(&mut self.runtime, runtime);
+        watch(&mut self.kubelet, kubelet);
+    }
+
+    /// Lets the rules speak and tells what is new.
+    async fn assess(&mut self) {
+        let now = now();
+        let facts = self.node.facts();
+        let assessed = std::mem::replace(&mut self.assessed, now);
+        let found = assess(&Case { timeline: &self.timeline, node: facts, now, assessed });
+        let why = |impact: &Impact| why(impact, facts, now);
+        let tell = self.book.update(found, &self.timeline, why, now);
+        for impact in tell {
+            self.teller.tell(Message::Impact(impact)).await;
+        }
+        self.assess_at = self.next_change(now).map(|delay| Instant::now() + delay);
+        self.write_report();
+    }
+
+    /// When something open is worth another look.
+    fn next_change(&self, now: BootNs) -> Option<Duration> {
+        let delays = self.book.open().map(|impact| {
+            let Some(until) = impact.until_boot else { return LOOK_AGAIN };
+            let left = until.0.saturating_sub(now.0);
+            // A moment later, so that its time has come then.
+            let next = if left > ANNOUNCE_NS { left - ANNOUNCE_NS } else { left + 1_000_000 };
+            Duration::from_nanos(next).min(LOOK_AGAIN)
+        });
+        delays.min()
+    }
+
+    /// The open impacts that the runtime's sample speaks about.
+    fn sampled(&self) -> impl Iterator<Item = (Kind, &str, &Impact)> {
+        self.book.open().filter_map(|impact| {
+            let kind = SAMPLED.into_iter().find(|kind| kind.word() == impact.kind)?;
+            let id = impact.evidence.get("container_id")?.as_str()?;
+            Some((kind, id, impact))
+        })
+    }
+
+    /// Asks the runtime, once after a jump, whether it is as foretold. While its baseline is stuck that moves nothing.
+    async fn sample(&mut self) {
+        let wanted = |impact: &Impact| {
+            let left = impact.until_boot.map_or(u64::MAX, |until| until.0.saturating_sub(now().0));
+            impact.confidence == Confidence::Predicted && left > TOO_LATE_NS
+        };
+        let asked: Vec<(Kind, String)> = self
+            .sampled()
+            .filter(|(.., impact)| wanted(impact))
+            .map(|(kind, id, _)| (kind, id.to_owned()))
+            .collect();
+        if asked.is_empty() {
+            return;
+        }
+        let samples = match self.node.samples().await {
+            Ok(samples) => samples,
+            Err(error) => return tracing::debug!("the runtime's sample: {error}"),
+        };
+        let now = now();
+        let wall = self.timeline.wall(now);
+        let mut tell = Vec::new();
+        for (kind, id) in asked {
+            let cpu = self.node.facts().containers.iter().find(|container| *container.id == *id);
+            let cpu = cpu.and_then(|container| container.cpu);
+            let sample = samples.iter().find(|sample| sample.container_id == id);
+            if let Some(seen) = sample.and_then(|sample| evidence::of_sample(kind, sample, cpu, wall)) {
+                tell.extend(self.book.observe(kind, &id, &seen, &self.timeline, now));
+            }
+        }
+        for impact in tell {
+            self.teller.tell(Message::Impact(impact)).await;
+        }
+    }
+
+    /// The cache of kubelet's that should be stuck, if it is used.
+    fn expected_stuck(&self) -> Option<Stuck> {
+        let emptied = self.node.facts().kubelet.map_or(BootNs(0), |kubelet| kubelet.process.started);
+        stuck(&self.timeline, emptied, POLL_NS, now())
+    }
+
+    /// After a jump back: kubelet's log tells whether its cache is stuck, also where no rule expects that.
+    async fn follow_log(&mut self) {
+        let Some(expected) = self.expected_stuck() else {
+            self.following = None;
+            return;
+        };
+        let kubelet = self.node.facts().kubelet.map(|kubelet| kubelet.process);
+        let source = LogSource::find(&self.settings.kubelet_log, kubelet);
+        match Follower::open(&source, kubelet).await {
+            Ok(follower) => {
+                let (stamps, tell_at) = (BTreeSet::new(), None);
+                self.following =
+                    Some(Following { follower, since: Instant::now(), expected, stamps, tell_at });
+            }
+            Err(error) => tracing::debug!("kubelet's log: {error}"),
+        }
+    }
+
+    async fn line(&mut self, line: Option<StuckLine>) {
+        let Some(following) = &mut self.following else { return };
+        let Some(line) = line else {
+            // The log has ended; what was read counts.
+            self.tell_log().await;
+            self.following = None;
+            return;
+        };
+        if evidence::is_of(line, &following.expected, POLL_NS) && following.stamps.len() < MOST_STAMPS {
+            following.stamps.insert(line.cached);
+            following.tell_at.get_or_insert(Instant::now() + ONE_POLL);
+        }
+    }
+
+    /// One poll's lines have been read: kubelet's cache is stuck.
+    async fn tell_log(&mut self) {
+        let Some(following) = &mut self.following else { return };
+        following.tell_at = None;
+        let stamps = following.stamps.clone();
+        let Some(latest) = stamps.last() else { return };
+        let seen = evidence::of_log(stamps.iter().copied(), self.timeline.boot_at(*latest));
+        if self.of_kubelets_cache().is_empty() {
+            self.node.kubelet_uses_its_cache();
+            self.assess().await;
+        }
+        self.observe_kubelets_cache(&seen).await;
+    }
+
+    /// A log that is read and says nothing says that nothing is stuck.
+    async fn end_of_log(&mut self) {
+        let Some(following) = self.following.take() else { return };
+        if following.stamps.is_empty() && following.follower.has_read() {
+            let for_ns = u64::try_from(FOLLOW.as_nanos()).unwrap_or(u64::MAX);
+            self.observe_kubelets_cache(&evidence::of_silent_log(for_ns)).await;
+        }
+    }
+
+    fn of_kubelets_cache(&self) -> Vec<String> {
+        let kind = Kind::KubeletCpuCacheStuck.word();
+        let of_cache = self.book.open().filter(|impact| impact.kind == kind && impact.state == State::Open);
+        of_cache
+            .filter_map(|impact| Some(impact.evidence.get("container_id")?.as_str()?.to_owned()))
+            .collect()
+    }
+
+    async fn observe_kubelets_cache(&mut self, seen: &crate::impact::Observation) {
+        let now = now();
+        for id in self.of_kubelets_cache() {
+            let told = self.book.observe(Kind::KubeletCpuCacheStuck, &id, seen, &self.timeline, now);
+            if let Some(impact) = told {
+                self.teller.tell(Message::Impact(impact)).await;
+            }
+        }
+    }
+
+    fn write_report(&self) {
+        *locked(&self.report) = report::node(self, &self.settings);
+    }
+
+    pub(super) fn log_source(&self) -> LogSource {
+        let kubelet = self.node.facts().kubelet.map(|kubelet| kubelet.process);
+        match &self.settings.kubelet_log {
+            LogOption::Find if kubelet.is_none() => LogSource::find(&LogOption::Find, None),
+            option => LogSource::find(option, kubelet),
+        }
+    }
+}
+
+/// Why an impact is found no more.
+fn why(impact: &Impact, node: &crate::node::NodeFacts, now: BootNs) -> Ended {
+    let since = impact.from_boot.unwrap_or_default();
+    let restarted = |process: Option<Process>| process.is_some_and(|process| process.started > since);
+    let runtime = node.runtime.as_ref().and_then(|runtime| runtime.process);
+    let of_kubelet = impact.kind == Kind::KubeletCpuCacheStuck.word();
+    let of_runtime = SAMPLED.iter().any(|kind| kind.word() == impact.kind);
+    let id = impact.evidence.get("container_id").and_then(|id| id.as_str());
+    let gone = |id: &str| !node.containers.iter().any(|container| *container.id == *id && container.runs());
+    if impact.until_boot.is_some_and(|until| until <= now) {
+        Ended::AsForetold
+    } else if (of_kubelet && restarted(node.kubelet.map(|kubelet| kubelet.process)))
+        || (of_runtime && restarted(runtime))
+    {
+        Ended::HolderRestarted
+    } else if id.is_some_and(gone) {
+        Ended::SubjectGone
+    } else {
+        Ended::ClockStepped
+    }
+}
+
+pub(super) fn now() -> BootNs {
+    BootNs(SystemClocks.boottime_ns())
+}
+
+/// Watches `process` unless that is watched already.
+fn watch(watched: &mut Option<Watched>, process: Option<Process>) {
+    if watched.as_ref().map(|watched| watched.process) == process {
+        return;
+    }
+    // Where it cannot be watched, its restart shows at the next look.
+    *watched = process.and_then(|process| Watched::new(process).ok());
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn ended(watched: Option<&Watched>) {
+    match watched {
+        Some(watched) => watched.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_line(following: &mut Option<Following>) -> Option<StuckLine> {
+    match following {
+        Some(following) => following.follower.next().await,
+        None => std::future::pending().await,
+    }
+}

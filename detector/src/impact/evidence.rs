@@ -1,0 +1,111 @@
+//! What observations say about predictions. Pure.
+
+use serde_json::{Value, json};
+
+use super::{Confidence, Kind, Observation, Stuck};
+use crate::{
+    clock::{BootNs, WallNs},
+    node::{Cpu, cri::Sample, kubelet_log::StuckLine},
+};
+
+/// A container that uses less than this may be shown as 0 rightly, billionths of a core.
+const IDLE_NANOCORES: u64 = 100_000;
+/// kubelet asks every 10 s and what it takes to ask, ns.
+const LATE_NS: i128 = 5_000_000_000;
+
+/// What the runtime's own sample says about a container whose rate should stand still. `wall` is what the wall clock showed
+/// when it was taken.
+pub fn of_sample(kind: Kind, sample: &Sample, cpu: Option<Cpu>, wall: WallNs) -> Option<Observation> {
+    let used = cpu.and_then(|cpu| cpu.nanocores);
+    let confidence = match kind {
+        Kind::RuntimeCpuBaselineStuck => match (sample.nanocores?, used) {
+            (0, Some(used)) if used >= IDLE_NANOCORES => Confidence::Observed,
+            // An idle container's 0 proves nothing.
+            (0, _) => return None,
+            _ => Confidence::Refuted,
+        },
+        // The latest sample is one that the wall clock has not come to yet.
+        Kind::RuntimeCpuFrozen if i128::from(sample.timestamp) > wall.0 => Confidence::Observed,
+        Kind::RuntimeCpuFrozen => Confidence::Refuted,
+        _ => return None,
+    };
+    let value = json!({
+        "nanocores": sample.nanocores,
+        "timestamp": WallNs(sample.timestamp.into()),
+        "cgroup_nanocores": used,
+    });
+    Some(Observation { confidence, name: "runtime_sample", value, until: None })
+}
+
+/// Whether a line of kubelet's log is about the cache that should be stuck, and not about one of an earlier jump.
+pub fn is_of(line: StuckLine, expected: &Stuck, interval_ns: u64) -> bool {
+    let earliest = expected.possible.0 - i128::from(interval_ns) - LATE_NS;
+    let earliest = expected.certain.map_or(earliest, |certain| earliest.min(certain.0 - LATE_NS));
+    line.cached <= expected.possible && line.cached.0 >= earliest
+}
+
+/// What kubelet's log says: these are the stamps that its cache is stuck at, one for each container.
+pub fn of_log(stamps: impl Iterator<Item = WallNs> + Clone, until: Option<BootNs>) -> Observation {
+    let value = json!({
+        "stuck_stamps": stamps.clone().count(),
+        "earliest": stamps.clone().min(),
+        "latest": stamps.max(),
+    });
+    Observation { confidence: Confidence::Observed, name: "kubelet_log", value, until }
+}
+
+/// What kubelet's log says if it tells of no stuck cache for so long, ns, although it is read.
+pub fn of_silent_log(for_ns: u64) -> Observation {
+    let value: Value = json!({ "silent_for_ns": for_ns });
+    Observation { confidence: Confidence::Refuted, name: "kubelet_log", value, until: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(nanocores: Option<u64>, timestamp: i64) -> Sample {
+        Sample { container_id: "c".into(), timestamp, usage_ns: Some(1), nanocores }
+    }
+
+    fn cpu(nanocores: Option<u64>) -> Cpu {
+        Cpu { usage_ns: 0, at: BootNs(0), nanocores }
+    }
+
+    #[test]
+    fn samples() {
+        use Confidence::{Observed, Refuted};
+        let baseline = Kind::RuntimeCpuBaselineStuck;
+        let frozen = Kind::RuntimeCpuFrozen;
+        for (kind, sample, used, want) in [
+            (baseline, sample(Some(0), 5), Some(cpu(Some(300_000_000))), Some(Observed)),
+            (baseline, sample(Some(0), 5), Some(cpu(Some(10))), None),
+            (baseline, sample(Some(0), 5), Some(cpu(None)), None),
+            (baseline, sample(Some(0), 5), None, None),
+            (baseline, sample(Some(7), 5), Some(cpu(Some(300_000_000))), Some(Refuted)),
+            (baseline, sample(None, 5), Some(cpu(Some(300_000_000))), None),
+            (frozen, sample(Some(7), 11), None, Some(Observed)),
+            (frozen, sample(Some(7), 10), None, Some(Refuted)),
+            (Kind::KubeletCpuCacheStuck, sample(Some(0), 5), Some(cpu(Some(300_000_000))), None),
+        ] {
+            let found = of_sample(kind, &sample, used, WallNs(10)).map(|found| found.confidence);
+            assert_eq!(found, want, "{kind} {sample:?} {used:?}");
+        }
+    }
+
+    #[test]
+    fn lines_of_this_jump_and_of_others() {
+        let second = 1_000_000_000_i128;
+        let expected = Stuck {
+            certain: Some(WallNs(990 * second)),
+            possible: WallNs(1000 * second),
+            jump: 1,
+            since: BootNs(0),
+            sampled: BootNs(0),
+        };
+        for (cached, want) in [(1001, false), (1000, true), (990, true), (986, true), (984, false)] {
+            let line = StuckLine { new: WallNs(second), cached: WallNs(cached * second) };
+            assert_eq!(is_of(line, &expected, 10_000_000_000), want, "{cached}");
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! What jumps spoil on a node, on any machine: the daemon's own part for that, told of jumps that are made up, against a
+//! container runtime that is made up. No clock is touched.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use timejump::{
+    clock::{Clocks, SystemClocks},
+    daemon::NodeSettings,
+    deliver::{
+        CacheState, ContainersReport, Message, Status,
+        grpc::{Address, Client, v1},
+    },
+    impact::{Confidence, Impact, State},
+    node::{Places, kubelet_log::LogOption},
+    serve::Doors,
+};
+use timejump_tests::{
+    cri::{Absurd, Door, Fake, Fault, Faulty, Profile, Settings as Runtime},
+    feed::{Feed, Line, Settings},
+    sys::SECOND,
+};
+use tokio::runtime::Runtime as Tokio;
+
+const HOUR: i64 = 3600 * SECOND;
+/// For whatever must come.
+const PATIENCE: Duration = Duration::from_mins(1);
+const STUCK: &str = "runtime_cpu_baseline_stuck";
+
+/// A node with a fake runtime, cgroups that are files, and the daemon's part for impacts.
+struct Rig {
+    tokio: Tokio,
+    home: tempfile::TempDir,
+    fake: Option<Fake>,
+    feed: Option<Feed>,
+    client: Client,
+    stream: timejump::deliver::grpc::Watching,
+    cgroups: Cgroups,
+}
+
+impl Rig {
+    fn new(runtime: impl Into<Runtime>) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let fake = Fake::start(&home.path().join("cri.sock"), &runtime.into()).unwrap();
+        Self::around(home, Some(fake))
+    }
+
+    fn around(home: tempfile::TempDir, fake: Option<Fake>) -> Self {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let socket = home.path().join("timejump.sock");
+        let settings = Settings {
+            doors: Doors { socket: Some(socket.clone()), ..Doors::default() },
+            state_dir: Some(home.path().join("state")),
+            max_consumers: 8,
+            node: Some(NodeSettings {
+                enabled: true,
+                places: Places {
+                    endpoint: Some(home.path().join("cri.sock")),
+                    cgroups: home.path().join("cgroup"),
+                    kubelet_version: None,
+                },
+                kubelet_log: LogOption::File(home.path().join("kubelet.log")),
+            }),
+        };
+        let ids: Vec<String> = fake.as_ref().map_or_else(Vec::new, running);
+        let cgroups = Cgroups::start(&home.path().join("cgroup"), &ids);
+        let feed = Feed::start(&settings).unwrap();
+        let (client, stream) = tokio.block_on(async {
+            let mut client = Client::connect(&Address::Unix(socket), None).await.unwrap();
+            let kinds = v1::Filter { kinds: v1::Kinds::Impacts.into(), ..v1::Filter::default() };
+            let request = v1::WatchRequest { filter: Some(kinds), ..v1::WatchRequest::default() };
+            let stream = client.watch(request).await.unwrap();
+            (client, stream)
+        });
+        let mut rig = Self { tokio, home, fake, feed: Some(feed), client, stream, cgroups };
+        // Until the node was looked at for the first time.
+        rig.containers();
+        rig
+    }
+
+    fn fake(&self) -> &Fake {
+        self.fake.as_ref().unwrap()
+    }
+
+    /// The clock jumps: for the runtime, and for the daemon.
+    fn jump(&mut self, by: i64) {
+        if let Some(fake) = &self.fake {
+            fake.jump(by);
+        }
+        let line = Line::parse(&format!(r#"{{"delta_ns":{by}}}"#)).unwrap();
+        self.feed.as_mut().unwrap().take(line);
+    }
+
+    /// As kubelet's eviction manager does every 10 s.
+    fn poll(&self) {
+        let path = self.home.path().join("cri.sock");
+        self.tokio.block_on(async {
+            let mut client = timejump::node::cri::Client::connect(&path).await.unwrap();
+            client.samples().await.unwrap();
+        });
+    }
+
+    fn containers(&mut self) -> ContainersReport {
+        self.tokio.block_on(self.client.containers()).unwrap()
+    }
+
+    fn status(&mut self) -> Status {
+        self.tokio.block_on(self.client.status()).unwrap()
+    }
+
+    /// The next impacts until `enough`.
+    fn impacts(&mut self, mut enough: impl FnMut(&[Impact]) -> bool) -> Vec<Impact> {
+        let mut found = Vec::new();
+        self.tokio.block_on(async {
+            let all = async {
+                while !enough(&found) {
+                    if let Some((_, Some(Message::Impact(impact)))) = self.stream.next().await.unwrap() {
+                        found.push(impact);
+                    }
+                }
+            };
+            let in_time = tokio::time::timeout(PATIENCE, all).await.is_ok();
+            assert!(in_time, "not enough came:\n{}", listed(&found));
+        });
+        found
+    }
+
+    /// The next impacts until `count` of `kind` are as they should be.
+    fn wait_for(&mut self, count: usize, kind: &str, state: State, confidence: Confidence) -> Vec<Impact> {
+        let fits = |impact: &&Impact| {
+            impact.kind == kind && impact.state == state && impact.confidence == confidence
+        };
+        let ids = |found: &[Impact]| {
+            found.iter().filter(fits).map(|impact| impact.id).collect::<std::collections::BTreeSet<_>>()
+        };
+        let all = self.impacts(|found| ids(found).len() >= count);
+        // The last word on each.
+        let mut last: Vec<Impact> = Vec::new();
+        for impact in all.into_iter().filter(|impact| fits(&impact)) {
+            last.retain(|known| known.id != impact.id);
+            last.push(impact);
+        }
+        last
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.cgroups.end();
+        if let Some(feed) = self.feed.take() {
+            feed.end();
+        }
+    }
+}
+
+fn listed(impacts: &[Impact]) -> String {
+    impacts.iter().map(|i| format!("{} {:?} {:?} {}\n", i.kind, i.state, i.confidence, i.message)).collect()
+}
+
+fn running(fake: &Fake) -> Vec<String> {
+    let node = fake.node();
+    node.containers().iter().map(|container| container.id.clone()).collect()
+}
+
+/// Cgroups of containers that each use 0.3 cores.
+struct Cgroups {
+    end: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Cgroups {
+    fn start(root: &Path, ids: &[String]) -> Self {
+        let folder = |id: &String| root.join(format!("kubepods.slice/cri-containerd-{id}.scope"));
+        let folders: Vec<PathBuf> = ids.iter().map(folder).collect();
+        let write = move |folders: &[PathBuf]| {
+            let usage = SystemClocks.boottime_ns() / 1000 * 3 / 10;
+            for folder in folders {
+                let next = folder.join("next");
+                fs::write(&next, format!("usage_usec {usage}\n")).unwrap();
+                fs::rename(&next, folder.join("cpu.stat")).unwrap();
+            }
+        };
+        fs::create_dir_all(root).unwrap();
+        for folder in &folders {
+            fs::create_dir_all(folder).unwrap();
+        }
+        write(&folders);
+        let end = Arc::new(AtomicBool::new(false));
+        let ending = Arc::clone(&end);
+        let thread = thread::spawn(move || {
+            while !ending.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_millis(100));
+                write(&folders);
+            }
+        });
+        Self { end, thread: Some(thread) }
+    }
+
+    fn end(&mut self) {
+        self.end.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_hour_back_is_foretold_seen_and_ended_by_a_step_forward() {
+    let mut rig = Rig::new(Profile::Containerd17);
+    rig.poll();
+    rig.jump(-HOUR);
+    let foretold = rig.wait_for(6, STUCK, State::Open, Confidence::Predicted);
+    for impact in &foretold {
+        assert_eq!((impact.jump, impact.subject.kind.as_str()), (1, "pod"));
+        assert!(impact.message.starts_with("containerd 1.7."), "{}", impact.message);
+        assert_eq!(impact.evidence["spike_times_at_least"], 361, "{}", impact.evidence);
+    }
+    let seen = rig.wait_for(6, STUCK, State::Open, Confidence::Observed);
+    for impact in &seen {
+        assert_eq!(impact.evidence["runtime_sample"]["nanocores"], 0, "{}", impact.evidence);
+        let spike = impact.evidence["spike_nanocores_at_least"].as_u64().unwrap();
+        assert!(
+            (100_000_000_000..115_000_000_000).contains(&spike),
+            "0.3 cores for an hour in 10 s: {spike}"
+        );
+    }
+    assert_eq!(rig.fake().called("ListContainerStats"), 2, "kubelet's, and the one after the jump");
+    let report = rig.containers();
+    assert_eq!(report.containers.len(), 6);
+    assert!(report.containers.iter().all(|c| c.cache == CacheState::Stuck), "{report:?}");
+    rig.jump(HOUR);
+    let over = rig.wait_for(6, STUCK, State::Resolved, Confidence::Observed);
+    assert!(over.iter().all(|impact| impact.evidence["ended"] == "clock_stepped"), "{}", listed(&over));
+    assert_eq!(rig.fake().called("ListContainerStats"), 2, "asked once after the jump back, and no more");
+    assert!(rig.containers().containers.iter().all(|c| c.cache == CacheState::Sound));
+    let shown = rig.tokio.block_on(rig.client.get_jump(1)).unwrap();
+    let stuck: Vec<_> = shown.impacts.iter().filter(|impact| impact.kind == STUCK).collect();
+    assert_eq!(stuck.len(), 6, "each once in the store");
+    assert!(stuck.iter().all(|impact| impact.state == State::Resolved));
+}
+
+#[test]
+fn a_short_one_ends_as_foretold() {
+    let mut rig = Rig::new(Runtime { pods: 1, containers: 1, ..Profile::Containerd21.into() });
+    rig.poll();
+    rig.jump(-15 * SECOND);
+    let over = rig.wait_for(1, STUCK, State::Resolved, Confidence::Observed);
+    assert_eq!(over[0].evidence["ended"], "as_foretold");
+    assert_eq!(rig.fake().called("ListContainerStats"), 2);
+}
+
+#[test]
+fn there_and_back_unsampled_is_refuted() {
+    let mut rig = Rig::new(Runtime { pods: 1, containers: 1, ..Profile::Containerd17.into() });
+    rig.poll();
+    rig.jump(HOUR);
+    rig.jump(-HOUR);
+    let foretold = rig.wait_for(1, STUCK, State::Open, Confidence::Predicted);
+    assert_eq!((foretold[0].jump, &foretold[0].evidence["certain"]), (2, &false.into()));
+    let refuted = rig.wait_for(1, STUCK, State::Resolved, Confidence::Refuted);
+    assert_ne!(refuted[0].evidence["runtime_sample"]["nanocores"], 0);
+    assert_eq!(rig.containers().containers[0].cache, CacheState::Sound);
+}
+
+#[test]
+fn kubelets_log_tells_the_exact_end() {
+    let mut rig = Rig::new(Runtime { pods: 1, containers: 2, ..Profile::Containerd15.into() });
+    let log = rig.home.path().join("kubelet.log");
+    fs::write(&log, "I0601 Starting kubelet\n").unwrap();
+    let wall = SystemClocks.realtime_ns();
+    rig.jump(-HOUR);
+    rig.wait_for(2, "kubelet_cpu_cache_stuck", State::Open, Confidence::Predicted);
+    let mut file = fs::OpenOptions::new().append(true).open(&log).unwrap();
+    for at in [3, 2] {
+        let cached = wall - at * SECOND;
+        writeln!(
+            file,
+            "E0601 cri_stats_provider.go:691] failed updating cpu usage nano core: zero or negative interval ({} - {cached})",
+            wall - HOUR
+        )
+        .unwrap();
+    }
+    // Of an earlier jump, and of no jump at all.
+    writeln!(file, "zero or negative interval ({} - {})", wall - 5 * HOUR, wall - 4 * HOUR).unwrap();
+    let seen = rig.wait_for(2, "kubelet_cpu_cache_stuck", State::Open, Confidence::Observed);
+    for impact in &seen {
+        assert_eq!(impact.evidence["kubelet_log"]["stuck_stamps"], 2, "{}", impact.evidence);
+        assert_eq!(impact.until.map(|until| until.0), Some(i128::from(wall - 2 * SECOND)));
+    }
+    assert_eq!(rig.fake().called("ListContainerStats"), 0, "it could say nothing about kubelet's cache");
+}
+
+#[test]
+fn a_log_shows_a_cache_that_no_rule_expects() {
+    let mut rig = Rig::new(Runtime { pods: 1, containers: 1, ..Profile::Containerd17.into() });
+    let log = rig.home.path().join("kubelet.log");
+    let wall = SystemClocks.realtime_ns();
+    fs::write(&log, format!("zero or negative interval ({} - {})\n", wall - HOUR, wall - SECOND)).unwrap();
+    rig.jump(-HOUR);
+    let seen = rig.wait_for(1, "kubelet_cpu_cache_stuck", State::Open, Confidence::Observed);
+    assert_eq!(seen[0].jump, 1);
+}
+
+#[test]
+fn other_classes_of_runtimes() {
+    for (profile, kind) in [
+        (Profile::Containerd23, "runtime_cpu_blip"),
+        (Profile::Containerd24, "runtime_cpu_frozen"),
+        (Profile::CriO, "runtime_cpu_blip"),
+        (Profile::CriDockerd, "kubelet_cpu_cache_stuck"),
+        (Profile::Unknown, "cpu_stats_unknown"),
+    ] {
+        let mut rig = Rig::new(Runtime { pods: 1, containers: 1, ..profile.into() });
+        rig.jump(-HOUR);
+        let found = rig.wait_for(1, kind, State::Open, Confidence::Predicted);
+        assert_eq!(found[0].jump, 1, "{kind}");
+        assert_eq!(rig.fake().called("ListContainerStats"), 0, "{kind}: not at once");
+    }
+}
+
+#[test]
+fn runtimes_that_do_not_answer_well_are_named_and_cost_nothing() {
+    let slow = |fault| Faulty { method: None, fault };
+    for (name, set, want) in [
+        (
+            "hangs",
+            Box::new(|manners: &mut timejump_tests::cri::Manners| manners.door = Door::Hang)
+                as Box<dyn Fn(&mut timejump_tests::cri::Manners)>,
+            "has not answered Version within 5 s",
+        ),
+        ("not gRPC", Box::new(|manners| manners.door = Door::NotGrpc), "Version"),
+        ("noise", Box::new(|manners| manners.door = Door::Noise), ""),
+        ("closes", Box::new(|manners| manners.door = Door::Close), ""),
+        (
+            "garbage",
+            Box::new(move |manners| manners.faults = vec![slow(Fault::Garbage)]),
+            "answers Version with",
+        ),
+        (
+            "huge",
+            Box::new(move |manners| manners.faults = vec![slow(Fault::Huge(20 << 20))]),
+            "answers Version with",
+        ),
+    ] {
+        let mut rig = Rig::new(Profile::Containerd17);
+        rig.fake().behave(|manners| set(manners));
+        rig.jump(-HOUR);
+        // What was known of the node still counts.
+        rig.wait_for(6, STUCK, State::Open, Confidence::Predicted);
+        let node = rig.status().daemon.unwrap().node;
+        assert!(!node.runtime_ok && node.runtime_state.contains(want), "{name}: {}", node.runtime_state);
+        assert_eq!(node.containers, 6, "{name}");
+        let report = rig.containers();
+        assert!(report.containers.iter().all(|c| c.cache == CacheState::Stuck), "{name}");
+        // Well again: found again by itself, or at the next question.
+        rig.fake().behave(|manners| *manners = timejump_tests::cri::Manners::default());
+        assert!(rig.containers().node.runtime_ok, "{name}");
+    }
+}
+
+#[test]
+fn absurd_answers_do_not_bring_it_down() {
+    for absurd in [
+        Absurd::Negative,
+        Absurd::Max,
+        Absurd::EmptyId,
+        Absurd::OneId,
+        Absurd::LongName,
+        Absurd::NoMetadata,
+        Absurd::NoState,
+        Absurd::Nothing,
+    ] {
+        let mut rig =
+            Rig::new(Runtime { pods: 2, containers: 2, restarted: 1, ..Profile::Containerd17.into() });
+        rig.poll();
+        rig.fake().behave(|manners| manners.absurd = vec![absurd]);
+        for by in [-HOUR, HOUR, i64::MIN / 2, i64::MAX / 2, -15 * SECOND] {
+            rig.jump(by);
+            rig.containers();
+        }
+    }
+}
+
+#[test]
+fn containers_that_vanish_between_two_calls_are_left_out() {
+    let mut rig = Rig::new(Runtime { pods: 2, containers: 1, restarted: 1, ..Profile::Containerd17.into() });
+    rig.fake().behave(|manners| {
+        manners.faults = vec![Faulty { method: Some("ContainerStatus".into()), fault: Fault::Vanish }];
+    });
+    rig.jump(-60 * SECOND);
+    let foretold = rig.wait_for(2, STUCK, State::Open, Confidence::Predicted);
+    assert_eq!(foretold.len(), 2, "the running ones, whose status nobody has to ask for");
+    assert!(rig.containers().node.runtime_ok);
+    // Gone for good.
+    let gone = foretold[0].evidence["container_id"].as_str().unwrap();
+    rig.fake().node().remove(gone).unwrap();
+    rig.containers();
+    let over = rig.impacts(|found| found.iter().any(|impact| impact.state == State::Resolved));
+    assert!(over.iter().any(|impact| impact.evidence["ended"] == "subject_gone"), "{}", listed(&over));
+}
+
+#[test]
+fn a_node_without_a_runtime_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let mut rig = Rig::around(home, None);
+    rig.jump(-HOUR);
+    let node = rig.containers().node;
+    assert!(node.runtime_state.contains("cannot connect to"), "{}", node.runtime_state);
+    assert_eq!((node.runtime, node.containers, node.open), (None, 0, Vec::new()));
+}
+
+#[test]
+fn a_thousand_containers() {
+    let mut rig = Rig::new(Runtime { pods: 500, containers: 2, ..Profile::Containerd17.into() });
+    rig.poll();
+    rig.jump(-HOUR);
+    rig.wait_for(1000, STUCK, State::Open, Confidence::Predicted);
+    let seen = rig.wait_for(1000, STUCK, State::Open, Confidence::Observed);
+    assert_eq!(seen.len(), 1000);
+    assert_eq!(rig.fake().called("ListContainerStats"), 2);
+    assert_eq!(rig.fake().called("ContainerStatus"), 0, "none of them has a time that matters");
+}
+
+#[test]
+fn storms_do_not_ask_the_runtime_for_each_step() {
+    let mut rig = Rig::new(Profile::Containerd17);
+    rig.poll();
+    let before = rig.fake().called("ListContainers");
+    for _ in 0..5000 {
+        rig.jump(-60 * SECOND);
+        rig.jump(60 * SECOND);
+    }
+    rig.jump(-HOUR);
+    rig.wait_for(6, STUCK, State::Open, Confidence::Observed);
+    let looks = rig.fake().called("ListContainers") - before;
+    assert!(looks < 20, "{looks} looks at the node");
+    assert_eq!(rig.fake().called("ListContainerStats"), 2);
+}
