@@ -4,11 +4,13 @@
 pub mod arch;
 pub mod build;
 pub mod command;
+pub mod containerd;
 mod deadline;
 pub mod debian;
 mod keep;
 pub mod kernels;
 pub mod layout;
+mod linked;
 pub mod process;
 pub mod setup;
 pub mod userland;

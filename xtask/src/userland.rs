@@ -1,21 +1,18 @@
 //! Programs of Debian 12 for guests, unpacked and never installed.
 
 use std::{
-    collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use anyhow::{Context, Result, bail};
-use goblin::elf::Elf;
+use anyhow::{Context, Result};
 
 use crate::{
     arch::Arch,
     debian::{Archive, Release},
     keep,
     layout::Layout,
-    process,
+    linked, process,
     vm::Tree,
 };
 
@@ -65,23 +62,9 @@ pub fn busybox(layout: &Layout, tree: &mut Tree) -> Result<()> {
 /// Puts Debian's programs into a guest, with the libraries that they need and no others.
 pub fn debian(layout: &Layout, tree: &mut Tree) -> Result<()> {
     let root = fetch_debian(layout)?;
-    let multiarch = Arch::host()?.multiarch;
-    let mut todo: Vec<PathBuf> = PROGRAMS.iter().map(PathBuf::from).collect();
-    todo.extend(PRELOADED.iter().map(|name| Path::new("usr/lib").join(multiarch).join(name)));
-    let mut seen = BTreeSet::new();
-    while let Some(path) = todo.pop() {
-        if !seen.insert(path.clone()) {
-            continue;
-        }
-        let file = on_disk(&root, &path)?;
-        let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let elf = Elf::parse(&bytes).with_context(|| format!("{} is no ELF file", file.display()))?;
-        todo.extend(elf.interpreter.map(|loader| PathBuf::from(loader.trim_start_matches('/'))));
-        for library in &elf.libraries {
-            todo.push(Path::new("usr/lib").join(multiarch).join(library));
-        }
-        tree.copy(&path.to_string_lossy(), file);
-    }
+    let libraries = Path::new("usr/lib").join(Arch::host()?.multiarch);
+    let preloaded = PRELOADED.iter().map(|name| libraries.join(name));
+    linked::install(&root, PROGRAMS.iter().map(PathBuf::from).chain(preloaded), tree)?;
     chrony(tree);
     Ok(())
 }
@@ -92,28 +75,4 @@ fn chrony(tree: &mut Tree) {
     for folder in ["var/lib/chrony", "var/log/chrony", "run/chrony"] {
         tree.directory(folder);
     }
-}
-
-/// Where a file of the guest is in the unpacked packages, links followed: some are spelled without `usr`, and absolute
-/// links mean the guest's root.
-fn on_disk(root: &Path, path: &Path) -> Result<PathBuf> {
-    let mut path = path.to_owned();
-    // More links than this are a loop.
-    for _ in 0..8 {
-        let unmerged = path.strip_prefix("usr").unwrap_or(&path).to_owned();
-        let merged = Path::new("usr").join(&unmerged);
-        let Some(file) = [&merged, &unmerged]
-            .map(|place| root.join(place))
-            .into_iter()
-            .find(|place| place.symlink_metadata().is_ok())
-        else {
-            bail!("{} is in none of the packages fetched for guests", path.display());
-        };
-        let Ok(target) = fs::read_link(&file) else { return Ok(file) };
-        path = match target.strip_prefix("/") {
-            Ok(absolute) => absolute.to_owned(),
-            Err(_) => path.parent().unwrap_or(Path::new("")).join(target),
-        };
-    }
-    bail!("{} is a link to itself", path.display())
 }

@@ -10,6 +10,7 @@ use anyhow::Result;
 
 use crate::{
     build::Programs,
+    debian::Release,
     kernels::Kernel,
     layout::Layout,
     setup::{self, Choice},
@@ -56,6 +57,10 @@ pub struct Args {
     /// Put Debian's chronyd, chronyc, date and libfaketime into the guest.
     #[arg(long)]
     userland: bool,
+    /// Put a Debian release's containerd, ctr and runc into the guest.
+    // Its libraries and those of --userland are of different releases.
+    #[arg(long, value_enum, value_name = "RELEASE", conflicts_with = "userland")]
+    containerd: Option<Release>,
     /// Give the guest a network card with a PTP clock, /dev/ptp0. Only 6.12-generic has a driver for it.
     #[arg(long)]
     ptp: bool,
@@ -93,6 +98,7 @@ impl Args {
             .timeout(Duration::from_secs(self.timeout))
             .accel(self.accel)
             .userland(self.userland)
+            .containerd(self.containerd)
             .ptp(self.ptp)
             .verbose(self.verbose);
         guest = self.append.iter().fold(guest, Guest::append);

@@ -8,7 +8,7 @@ const MIRROR: &str = "http://deb.debian.org/debian";
 const ARCHIVE: &str = "http://archive.debian.org/debian";
 
 /// A release of Debian.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Release {
     /// 11
     Bullseye,

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 pub use toolchain::{Choice, Core, TARGET, Toolchain};
 
-use crate::{arch::Arch, kernels::Kernel, layout::Layout, process, userland};
+use crate::{arch::Arch, containerd, kernels::Kernel, layout::Layout, process, userland};
 use packages::Package;
 
 /// What compiles the detector's eBPF half.
@@ -88,5 +88,9 @@ pub fn for_guests(layout: &Layout) -> Result<()> {
     eprintln!("xtask: {}: shell and tools of the guests", busybox.display());
     let debian = userland::fetch_debian(layout)?;
     eprintln!("xtask: {}: programs that step clocks, for guests", debian.display());
+    for release in containerd::RELEASES {
+        let unpacked = containerd::fetch(layout, release)?;
+        eprintln!("xtask: {}: makes pods in guests, as Debian {} has it", unpacked.display(), release.name());
+    }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 
 use super::{modules::Modules, tree::Tree};
-use crate::{kernels::Unpacked, layout::Layout, userland};
+use crate::{containerd, debian::Release, kernels::Unpacked, layout::Layout, userland};
 
 /// The guest's first process.
 const INIT: &str = "timejump-init";
@@ -27,6 +27,8 @@ pub(super) struct Wanted<'a> {
     pub modules: &'a [String],
     /// Whether Debian's programs are wanted.
     pub userland: bool,
+    /// The release whose containerd is wanted.
+    pub containerd: Option<Release>,
 }
 
 impl Wanted<'_> {
@@ -41,6 +43,10 @@ impl Wanted<'_> {
         userland::busybox(layout, &mut tree)?;
         if self.userland {
             userland::debian(layout, &mut tree)?;
+        }
+        if let Some(release) = self.containerd {
+            ensure!(!self.userland, "one guest cannot have the libraries of two releases");
+            containerd::install(layout, release, &mut tree)?;
         }
         let init = layout.program(INIT)?;
         ensure!(init.exists(), "{} is missing: run `cargo xtask build` first", init.display());
@@ -62,7 +68,8 @@ impl Wanted<'_> {
     /// Tells the first process what to do.
     fn instruct(&self, tree: &mut Tree, kernel: &Unpacked) -> Result<()> {
         ensure!(!self.command.is_empty(), "a guest needs a command");
-        let names: Vec<_> = MODULES.map(str::to_owned).iter().chain(self.modules).cloned().collect();
+        let usual = MODULES.into_iter().chain(self.containerd.map(|_| containerd::MODULE));
+        let names: Vec<_> = usual.map(str::to_owned).chain(self.modules.iter().cloned()).collect();
         let modules = Modules::of(&kernel.modules())?.install(&names, tree)?;
         let environment: Vec<_> =
             self.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();

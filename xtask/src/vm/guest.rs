@@ -10,7 +10,7 @@ use super::{
     emulator::Hardware,
     life::{self, Outcome, Sinks},
 };
-use crate::{arch::Arch, kernels::Kernel, layout::Layout};
+use crate::{arch::Arch, debian::Release, kernels::Kernel, layout::Layout};
 
 /// What every guest's kernel is told: no messages but those of failures, to end at a panic, to run BPF LSM programs,
 /// and the mark by which tests know that this clock may be stepped.
@@ -30,6 +30,7 @@ pub struct Guest {
     timeout: Duration,
     accel: Wish,
     userland: bool,
+    containerd: Option<Release>,
     verbose: bool,
 }
 
@@ -49,6 +50,7 @@ impl Guest {
             timeout: Duration::from_mins(2),
             accel: Wish::Auto,
             userland: false,
+            containerd: None,
             verbose: false,
         }
     }
@@ -130,6 +132,13 @@ impl Guest {
         self
     }
 
+    /// The release whose containerd and runc it has, if any. Not together with [`Self::userland`].
+    #[must_use]
+    pub fn containerd(mut self, release: Option<Release>) -> Self {
+        self.containerd = release;
+        self
+    }
+
     /// Whether it has a network card with a PTP clock. Of our kernels, [`Kernel::V6_12Generic`] alone drives it.
     #[must_use]
     pub fn ptp(self, wanted: bool) -> Self {
@@ -163,6 +172,7 @@ impl Guest {
             files: &self.files,
             modules: &self.modules,
             userland: self.userland,
+            containerd: self.containerd,
         };
         let tree = contents.gather(layout, &kernel)?;
         // After all that may fail for want of a file, so that a probe fails for want of KVM only.
