@@ -7,6 +7,7 @@
 
 use std::{
     convert::Infallible,
+    ffi::CString,
     fs::{self, File},
     io::{ErrorKind, Write},
     os::{
@@ -38,20 +39,24 @@ struct Mount {
     optional: bool,
 }
 
-const MOUNTS: [Mount; 11] = [
+const MOUNTS: [Mount; 10] = [
     Mount { kind: "devtmpfs", at: "/dev", optional: false },
     Mount { kind: "proc", at: "/proc", optional: false },
     Mount { kind: "sysfs", at: "/sys", optional: false },
     Mount { kind: "tmpfs", at: "/dev/shm", optional: false },
     Mount { kind: "tmpfs", at: "/run", optional: false },
     Mount { kind: "tmpfs", at: "/tmp", optional: false },
-    Mount { kind: "cgroup2", at: "/sys/fs/cgroup", optional: false },
     Mount { kind: "bpf", at: "/sys/fs/bpf", optional: true },
     Mount { kind: "securityfs", at: "/sys/kernel/security", optional: true },
     // Lockdown may empty these.
     Mount { kind: "debugfs", at: "/sys/kernel/debug", optional: true },
     Mount { kind: "tracefs", at: "/sys/kernel/tracing", optional: true },
 ];
+
+const CGROUPS: &str = "/sys/fs/cgroup";
+/// The word on the kernel's command line that asks for cgroups of version 1, a hierarchy for each line below.
+const CGROUPS_V1: &str = "timejump.cgroup=v1";
+const HIERARCHIES: [&str; 7] = ["cpu,cpuacct", "cpuset", "memory", "pids", "devices", "freezer", "blkio"];
 
 fn main() {
     if let Err(failure) = live() {
@@ -71,6 +76,7 @@ fn live() -> Result<()> {
             mounted?;
         }
     }
+    cgroups()?;
     fs::create_dir_all("/run/chrony").context("cannot make /run/chrony")?;
     symlink("/proc/self/fd", "/dev/fd").context("cannot make /dev/fd")?;
     let stdout = port(STDOUT)?;
@@ -95,6 +101,27 @@ fn make(file_system: &Mount) -> Result<()> {
         .map_err(anyhow::Error::from)
         .and_then(|()| Ok(mount(*kind, *at, *kind, MountFlags::empty(), None)?))
         .with_context(|| format!("cannot mount {kind} at {at}"))
+}
+
+/// Mounts the control groups, of the version asked for.
+fn cgroups() -> Result<()> {
+    let command_line = fs::read_to_string("/proc/cmdline").context("cannot read the command line")?;
+    if !command_line.split_ascii_whitespace().any(|word| word == CGROUPS_V1) {
+        return make(&Mount { kind: "cgroup2", at: CGROUPS, optional: false });
+    }
+    make(&Mount { kind: "tmpfs", at: CGROUPS, optional: false })?;
+    for controllers in HIERARCHIES {
+        let at = Path::new(CGROUPS).join(controllers);
+        fs::create_dir_all(&at).with_context(|| format!("cannot make {}", at.display()))?;
+        let data = CString::new(controllers)?;
+        mount("cgroup", &at, "cgroup", MountFlags::empty(), data.as_c_str())
+            .with_context(|| format!("cannot mount {}", at.display()))?;
+        // Programs look for each controller by its own name.
+        for name in controllers.split(',').filter(|name| *name != controllers) {
+            symlink(controllers, Path::new(CGROUPS).join(name)).context("cannot link a hierarchy")?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens a serial port as a plain pipe for bytes.
