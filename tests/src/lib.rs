@@ -14,6 +14,7 @@ pub mod feed;
 pub mod guard;
 pub mod idle;
 pub mod lines;
+pub mod node;
 pub mod ntp;
 pub mod referee;
 pub mod report;

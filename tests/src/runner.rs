@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::guard::InGuest;
+use crate::node::sample;
 use crate::referee;
 use crate::scenario::{Boot, Verdict, deadline_seconds};
 use crate::stage::{Skip, Stage, directory_of};
@@ -101,6 +102,9 @@ fn run_apart(stage: &Stage, boot: &Boot, scenario: &str) -> Result<Verdict> {
         (Some(status), None) => Verdict::Failed(format!("ended with {status} and no result")),
         (None, _) => Verdict::Failed(format!("still running after {limit} s")),
     };
+    for line in text.lines().filter(|line| line.starts_with(sample::PREFIX)) {
+        say(line);
+    }
     if matches!(verdict, Verdict::Failed(_)) {
         dump(&dir);
     }
@@ -125,10 +129,15 @@ fn dump(dir: &Path) {
         let head = lines.len().min(MOST_LINES / 2);
         let tail = lines.len().saturating_sub(MOST_LINES / 2).max(head);
         let shown = lines[..head].iter().chain(&lines[tail..]);
-        for line in shown.filter(|line| Verdict::parse(line).is_none()) {
+        for line in shown.filter(|line| is_news(line)) {
             say(&format!("  | {line}"));
         }
     }
+}
+
+/// Whether a line of a log is not shown in any case.
+fn is_news(line: &str) -> bool {
+    Verdict::parse(line).is_none() && !line.starts_with(sample::PREFIX)
 }
 
 /// One line to the console, at once.

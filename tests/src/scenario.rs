@@ -245,11 +245,53 @@ pub const BOOTS: &[Boot] = &[
         scenarios: &["silent_ptp_card"],
         timeout_seconds: 200,
     },
+    Boot {
+        name: "containerd-1.4",
+        kernels: &[Kernel::V5_10],
+        flavour: "",
+        // As nodes of its time have it.
+        append: "timejump.cgroup=v1",
+        machine: &["--containerd", "bullseye", "--memory", "1536"],
+        follows: None,
+        scenarios: &["stats_cache"],
+        timeout_seconds: 300,
+    },
+    Boot {
+        name: "containerd-1.6",
+        kernels: &[Kernel::V6_1],
+        flavour: "",
+        append: "",
+        machine: &["--containerd", "bookworm", "--memory", "1536"],
+        follows: None,
+        scenarios: &["stats_cache"],
+        timeout_seconds: 300,
+    },
+    Boot {
+        name: "containerd-1.7",
+        kernels: &[Kernel::V6_12],
+        flavour: "",
+        append: "",
+        machine: &["--containerd", "trixie", "--memory", "1536"],
+        follows: None,
+        scenarios: &["stats_cache", "stats_cache_restart"],
+        timeout_seconds: 300,
+    },
+    Boot {
+        name: "containerd-2.1",
+        kernels: &[Kernel::V7],
+        flavour: "",
+        append: "",
+        machine: &["--containerd", "sid", "--memory", "1536"],
+        follows: None,
+        scenarios: &["stats_cache"],
+        timeout_seconds: 300,
+    },
 ];
 
 /// How long one scenario may take, in seconds.
 pub fn deadline_seconds(scenario: &str) -> u64 {
     match scenario {
+        "stats_cache" | "stats_cache_restart" => 240,
         "stuck_consumer" => 180,
         "killed_in_a_storm" | "replay_then_live" | "disk_full" | "hammer" | "small_ring" | "start_stop"
         | "chronyd_makestep" => 120,

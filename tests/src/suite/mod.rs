@@ -6,6 +6,7 @@ mod ladder;
 mod leap;
 mod lifecycle;
 mod lockdown;
+mod node;
 pub mod reboot;
 mod refused;
 mod rtc;
@@ -108,6 +109,8 @@ const SCENARIOS: &[(&str, Run)] = &[
     ("after_reboot", reboot::after),
     ("rtc_registered", rtc::registered),
     ("silent_ptp_card", silence::ptp_card),
+    ("stats_cache", node::stats_cache),
+    ("stats_cache_restart", node::stats_cache_restart),
 ];
 
 /// Starts the daemon, which must stand on the best rung.
