@@ -7,9 +7,9 @@ use std::{
 };
 
 use k8s_cri::v1::{
-    ContainerStatusRequest, ContainerStatusResponse, ListContainerStatsRequest, ListContainerStatsResponse,
-    ListContainersRequest, ListContainersResponse, ListPodSandboxRequest, ListPodSandboxResponse,
-    VersionRequest, VersionResponse,
+    ContainerFilter, ContainerStatsFilter, ContainerStatusRequest, ContainerStatusResponse,
+    ListContainerStatsRequest, ListContainerStatsResponse, ListContainersRequest, ListContainersResponse,
+    ListPodSandboxRequest, ListPodSandboxResponse, PodSandboxFilter, VersionRequest, VersionResponse,
 };
 use prost::Message;
 use tonic::{
@@ -149,12 +149,15 @@ impl Client {
         (&self.version.runtime_name, &self.version.runtime_version)
     }
 
-    /// All containers with their pods. Neither call moves anything.
+    /// All containers with their pods. Neither call moves anything. (Filters are empty rather than none, as kubelet's are:
+    /// containerd 1.4 answers a request for statistics that has none with nothing.)
     pub async fn containers(&mut self) -> Result<Vec<Container>, CriError> {
-        let pods: ListPodSandboxResponse =
-            self.call("ListPodSandbox", ListPodSandboxRequest { filter: None }).await?;
-        let containers: ListContainersResponse =
-            self.call("ListContainers", ListContainersRequest { filter: None }).await?;
+        let pods: ListPodSandboxResponse = self
+            .call("ListPodSandbox", ListPodSandboxRequest { filter: Some(PodSandboxFilter::default()) })
+            .await?;
+        let containers: ListContainersResponse = self
+            .call("ListContainers", ListContainersRequest { filter: Some(ContainerFilter::default()) })
+            .await?;
         let pods =
             pods.items.into_iter().map(convert::pod).collect::<std::collections::HashMap<String, Pod>>();
         Ok(containers.containers.into_iter().filter_map(|found| convert::container(found, &pods)).collect())
@@ -173,8 +176,12 @@ impl Client {
     /// What the runtime says of every container's CPU. **Moves its baseline**: to be called once after a backward jump,
     /// when the baseline is stuck, and never otherwise.
     pub async fn samples(&mut self) -> Result<Vec<Sample>, CriError> {
-        let answer: ListContainerStatsResponse =
-            self.call("ListContainerStats", ListContainerStatsRequest { filter: None }).await?;
+        let answer: ListContainerStatsResponse = self
+            .call(
+                "ListContainerStats",
+                ListContainerStatsRequest { filter: Some(ContainerStatsFilter::default()) },
+            )
+            .await?;
         Ok(answer.stats.into_iter().filter_map(convert::sample).collect())
     }
 
