@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
-use crate::lines::{Jump, Line, Refused, Status};
+use crate::lines::{Impact, Jump, Line, Refused, Status};
 use crate::report::{Expect, Report};
 use crate::sys::clock::Deadline;
 use crate::sys::process;
@@ -190,6 +190,25 @@ impl Daemon {
         let what = format!("a refused line for {path}, {errno}, count {count}");
         self.wait_for(&what, LINE, |daemon| matching(daemon).is_some())?;
         matching(self).context("a line that was just there")
+    }
+
+    /// Waits until one of the impacts told from line `from` on is as wanted, and gives it.
+    pub fn wait_for_impact(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        from: usize,
+        wanted: impl Fn(&Impact) -> bool,
+    ) -> Result<Impact> {
+        let find = |daemon: &Self| daemon.impacts(from).find(|impact| wanted(impact)).cloned();
+        self.wait_for(what, limit, |daemon| find(daemon).is_some())?;
+        find(self).context("an impact that was just there")
+    }
+
+    /// The impacts told from line `from` on.
+    pub fn impacts(&self, from: usize) -> impl Iterator<Item = &Impact> {
+        let lines = self.lines.iter().skip(from);
+        lines.filter_map(|line| if let Line::Impact(impact) = line { Some(&**impact) } else { None })
     }
 
     /// Its process id.

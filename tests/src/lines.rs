@@ -30,6 +30,8 @@ pub enum Line {
         /// In words.
         message: String,
     },
+    /// What a jump spoiled.
+    Impact(Box<Impact>),
     /// The balance, last of all.
     Summary(Summary),
     /// Lines of later versions.
@@ -100,6 +102,29 @@ pub struct Consumers {
     pub now: u64,
     pub limit: u64,
     pub lagged: u64,
+}
+
+/// See [`Line::Impact`].
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON contract")]
+pub struct Impact {
+    pub id: u64,
+    pub jump: u64,
+    pub kind: String,
+    pub until: Option<String>,
+    pub until_boottime_ns: Option<i64>,
+    pub state: String,
+    pub confidence: String,
+    pub remedy: String,
+    pub message: String,
+    pub evidence: serde_json::Value,
+}
+
+impl Impact {
+    /// The container that it is about.
+    pub fn container(&self) -> Option<&str> {
+        self.evidence["container_id"].as_str()
+    }
 }
 
 /// One rung of the ladder.

@@ -253,8 +253,8 @@ pub const BOOTS: &[Boot] = &[
         append: "timejump.cgroup=v1",
         machine: &["--containerd", "bullseye", "--memory", "1536"],
         follows: None,
-        scenarios: &["stats_cache"],
-        timeout_seconds: 300,
+        scenarios: &["stats_foretold"],
+        timeout_seconds: 600,
     },
     Boot {
         name: "containerd-1.6",
@@ -263,8 +263,8 @@ pub const BOOTS: &[Boot] = &[
         append: "",
         machine: &["--containerd", "bookworm", "--memory", "1536"],
         follows: None,
-        scenarios: &["stats_cache"],
-        timeout_seconds: 300,
+        scenarios: &["stats_foretold"],
+        timeout_seconds: 600,
     },
     Boot {
         name: "containerd-1.7",
@@ -273,8 +273,8 @@ pub const BOOTS: &[Boot] = &[
         append: "",
         machine: &["--containerd", "trixie", "--memory", "1536"],
         follows: None,
-        scenarios: &["stats_cache", "stats_cache_restart"],
-        timeout_seconds: 300,
+        scenarios: &["stats_foretold", "stats_restart"],
+        timeout_seconds: 600,
     },
     Boot {
         name: "containerd-2.1",
@@ -283,16 +283,16 @@ pub const BOOTS: &[Boot] = &[
         append: "",
         machine: &["--containerd", "sid", "--memory", "1536"],
         follows: None,
-        scenarios: &["stats_cache"],
-        timeout_seconds: 300,
+        scenarios: &["stats_foretold"],
+        timeout_seconds: 600,
     },
 ];
 
 /// How long one scenario may take, in seconds.
 pub fn deadline_seconds(scenario: &str) -> u64 {
     match scenario {
-        "stats_cache" | "stats_cache_restart" => 240,
-        "stuck_consumer" => 180,
+        "stats_foretold" => 420,
+        "stuck_consumer" | "stats_restart" => 180,
         "killed_in_a_storm" | "replay_then_live" | "disk_full" | "hammer" | "small_ring" | "start_stop"
         | "chronyd_makestep" => 120,
         _ => 60,

@@ -1,5 +1,6 @@
 //! What jumps spoil on a node, on any machine: the daemon's own part for that, told of jumps that are made up, against a
 //! container runtime that is made up. No clock is touched.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
     fs,

@@ -1,5 +1,8 @@
 //! kubelet's eviction manager, as far as it asks the runtime: each ten seconds, whatever the wall clock does.
 
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -33,14 +36,18 @@ pub struct Eviction {
     cache: KubeletCache,
     due_ns: i64,
     record: Vec<Entry>,
+    log: PathBuf,
 }
 
 impl Eviction {
-    /// Begins at once.
-    pub fn begin(containerd: &Containerd, pods: &[Pod]) -> Self {
+    /// Begins at once. Errors go to the file `log`, as kubelet logs them.
+    pub fn begin(containerd: &Containerd, pods: &[Pod], log: PathBuf) -> Result<Self> {
+        fs::write(&log, "I0601 08:01:00.000000       1 server.go:1] Started kubelet\n")
+            .with_context(|| log.display().to_string())?;
         let cri = &containerd.cri;
         let runtime = Entry::Runtime { version: cri.runtime_version.clone(), cri: cri.package().to_owned() };
-        Self { pods: pods.to_vec(), cache: KubeletCache::default(), due_ns: boot_ns(), record: vec![runtime] }
+        let cache = KubeletCache::default();
+        Ok(Self { pods: pods.to_vec(), cache, due_ns: boot_ns(), record: vec![runtime], log })
     }
 
     /// Waits until it is time to, and asks. One answer a pod, in the order of the pods.
@@ -68,8 +75,15 @@ impl Eviction {
         };
         let samples = self.pods.iter().map(sample).collect::<Result<Vec<_>>>()?;
         self.record.extend(samples.iter().cloned().map(Entry::Sample));
-        let seen = samples.into_iter().map(|sample| self.enter(sample)).collect();
+        let seen: Vec<_> = samples.into_iter().map(|sample| self.enter(sample)).collect();
         self.cache.forget_outdated(wall_ns);
+        let mut log = File::options().append(true).open(&self.log)?;
+        for error in seen.iter().filter_map(|seen| seen.kubelet.err()) {
+            writeln!(
+                log,
+                "E0601 08:06:36.140694       1 cri_stats_provider.go:691] failed updating cpu usage nano core: {error}"
+            )?;
+        }
         Ok(seen)
     }
 

@@ -109,8 +109,8 @@ const SCENARIOS: &[(&str, Run)] = &[
     ("after_reboot", reboot::after),
     ("rtc_registered", rtc::registered),
     ("silent_ptp_card", silence::ptp_card),
-    ("stats_cache", node::stats_cache),
-    ("stats_cache_restart", node::stats_cache_restart),
+    ("stats_foretold", node::stats_foretold),
+    ("stats_restart", node::stats_restart),
 ];
 
 /// Starts the daemon, which must stand on the best rung.

@@ -1,7 +1,11 @@
 //! What jumps do to the CPU statistics of a node, on the runtimes that real nodes have.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 
+use crate::daemon::{Daemon, Options};
+use crate::lines::Impact;
 use crate::node::containerd::Containerd;
 use crate::node::eviction::{Eviction, Seen};
 use crate::node::pod::{BURN, IDLE, Pod};
@@ -10,39 +14,66 @@ use crate::node::version::Version;
 use crate::stage::{Stage, seconds};
 use crate::sys::SECOND;
 
-/// No multiple of the period of polls: at the end the wall clock then shows half a period more than it did last before
-/// the step, not a moment more or less.
-const BACK_NS: i64 = seconds(55);
-/// A step that nobody waits out.
-const FAR_BACK_NS: i64 = seconds(3600);
+/// Steps that are waited out, or not.
+const MINUTE_NS: i64 = seconds(60);
+const HOUR_NS: i64 = seconds(3600);
+/// How much is left of an hour when a step forward has brought its end near.
+const REST_NS: i64 = seconds(25);
+/// How long the daemon may take to tell what must come.
+const TELLING: Duration = Duration::from_secs(40);
 /// From here on rates do not come of who asks when. What Debian's unstable release has is to get there.
 const COLLECTS: Version = Version::new(2, 3);
 /// What is asked before the step: the first answer has no rate yet.
 const POLLS_BEFORE: usize = 3;
 
-/// A step back, waited out.
-pub(super) fn stats_cache(stage: &Stage) -> Result<()> {
-    Rig::recorded(stage, |rig| {
-        let before = rig.before()?;
-        rig.eviction.step(&stage.guest, -BACK_NS)?;
-        let passed = rig.stuck_until_passed(&before)?;
-        rig.spikes(&before, &passed)?;
-        rig.is_as_before(&before)
+/// What the daemon foretells of steps back, against what the runtime then answers: a minute, waited out; an hour, whose
+/// end a step forward brings near; an hour forward, and back.
+pub(super) fn stats_foretold(stage: &Stage) -> Result<()> {
+    Rig::recorded(stage, |rig, daemon| {
+        let mut before = rig.before()?;
+        let foretold = rig.step_back(stage, daemon, "1 min back", MINUTE_NS)?;
+        before = rig.comes_true(daemon, &before, &foretold)?;
+
+        let foretold = rig.step_back(stage, daemon, "1 h back", HOUR_NS)?;
+        rig.is_confirmed(daemon, &before, &foretold)?;
+        rig.eviction.step(&stage.guest, HOUR_NS - REST_NS)?;
+        before = rig.comes_true(daemon, &before, &foretold)?;
+
+        rig.eviction.step(&stage.guest, HOUR_NS)?;
+        rig.is_diluted(&before)?;
+        before = rig.is_as_before(&before)?;
+        let foretold = rig.step_back(stage, daemon, "1 h forward and back", HOUR_NS)?;
+        rig.is_confirmed(daemon, &before, &foretold)?;
+        rig.eviction.step(&stage.guest, HOUR_NS - REST_NS)?;
+        rig.comes_true(daemon, &before, &foretold).map(drop)
     })
 }
 
 /// A step back, cured: what containerd reckons rates from does not outlive it.
-pub(super) fn stats_cache_restart(stage: &Stage) -> Result<()> {
-    Rig::recorded(stage, |rig| {
+pub(super) fn stats_restart(stage: &Stage) -> Result<()> {
+    Rig::recorded(stage, |rig, daemon| {
         let before = rig.before()?;
-        rig.eviction.step(&stage.guest, -FAR_BACK_NS)?;
+        let foretold = rig.step_back(stage, daemon, "1 h back, containerd restarted", HOUR_NS)?;
         let seen = rig.poll()?;
         rig.is_stuck(&before, &seen)?;
         rig.containerd.restart()?;
+        let over = daemon.wait_for_impact("the end", TELLING, foretold.line, |impact| {
+            impact.id == foretold.impact.id && impact.state == "resolved"
+        })?;
+        ensure!(over.evidence["ended"] == "holder_restarted", "{over:?}");
         let first = rig.poll()?;
         rig.is_first(&first)?;
-        rig.is_as_before(&before)
+        rig.is_as_before(&before).map(drop)
     })
+}
+
+/// What the daemon foretold of the burning pod.
+struct Foretold {
+    label: &'static str,
+    /// As it was told first.
+    impact: Impact,
+    /// How many lines it had written by then.
+    line: usize,
 }
 
 /// A node with a pod that burns CPU time and one that does not.
@@ -62,7 +93,7 @@ struct Before {
 
 impl Rig {
     /// Makes the node, does something with it, and writes down what was seen, however that ended.
-    fn recorded(stage: &Stage, trial: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+    fn recorded(stage: &Stage, trial: impl FnOnce(&mut Self, &mut Daemon) -> Result<()>) -> Result<()> {
         let mut containerd = Containerd::start(stage)?;
         let version = containerd.version;
         ensure!(
@@ -70,13 +101,16 @@ impl Rig {
             "containerd {version} collects rates by itself, which nothing here expects"
         );
         let pods = [BURN.run(&mut containerd.cri)?, IDLE.run(&mut containerd.cri)?];
-        let eviction = Eviction::begin(&containerd, &pods);
+        let log = stage.bench.dir.join("kubelet.log");
+        let mut daemon = stage.daemon_with(&Options::with(&["--kubelet-log", &log.to_string_lossy()]))?;
+        let eviction = Eviction::begin(&containerd, &pods, log)?;
         let mut rig = Self { containerd, pods, eviction };
-        let outcome = trial(&mut rig);
+        let outcome = trial(&mut rig, &mut daemon);
         for entry in rig.eviction.record() {
             println!("{}", entry.line()?);
         }
         outcome?;
+        daemon.stop()?;
         rig.stop()
     }
 
@@ -126,17 +160,101 @@ impl Rig {
         Ok(())
     }
 
-    /// Asks until the wall clock has passed the last answer from before the step, and gives the first one after that.
-    fn stuck_until_passed(&mut self, before: &Before) -> Result<Seen> {
-        let mut stuck = 0;
+    /// Steps the clock back and waits for what the daemon foretells of it.
+    fn step_back(
+        &mut self,
+        stage: &Stage,
+        daemon: &mut Daemon,
+        label: &'static str,
+        by_ns: i64,
+    ) -> Result<Foretold> {
+        let line = daemon.lines()?.len();
+        self.eviction.step(&stage.guest, -by_ns)?;
+        let (kind, container) = (self.kind(), self.pods[0].container.clone());
+        let impact = daemon.wait_for_impact("what is foretold", TELLING, line, |impact| {
+            impact.kind == kind && impact.container() == Some(&container)
+        })?;
+        ensure!((impact.state.as_str(), impact.confidence.as_str()) == ("open", "predicted"), "{impact:?}");
+        Ok(Foretold { label, impact, line })
+    }
+
+    /// What the daemon calls it.
+    fn kind(&self) -> &'static str {
+        if self.version().tells_rates() { "runtime_cpu_baseline_stuck" } else { "kubelet_cpu_cache_stuck" }
+    }
+
+    /// Asks twice while it is stuck: the daemon sees that it is.
+    fn is_confirmed(&mut self, daemon: &mut Daemon, before: &Before, foretold: &Foretold) -> Result<()> {
+        for _ in 0..2 {
+            let seen = self.poll()?;
+            self.is_stuck(before, &seen)?;
+        }
+        let observed = |impact: &Impact| impact.id == foretold.impact.id && impact.confidence == "observed";
+        daemon.wait_for_impact("that it is seen", TELLING, foretold.line, observed).map(drop)
+    }
+
+    /// Waits until it ends: when it was foretold, with the spike that was.
+    fn comes_true(&mut self, daemon: &mut Daemon, before: &Before, foretold: &Foretold) -> Result<Before> {
+        let (last_stuck, passed) = self.stuck_until_passed(before)?;
+        self.spikes(before, &passed)?;
+        let of_it = |impact: &Impact| impact.id == foretold.impact.id;
+        let over = daemon.wait_for_impact("the end", TELLING, foretold.line, |impact| {
+            of_it(impact) && impact.state == "resolved"
+        })?;
+        ensure!(over.evidence["ended"] == "as_foretold", "{over:?}");
+        let last_told =
+            daemon.impacts(foretold.line).filter(|impact| of_it(impact) && impact.state == "open").last();
+        let told = last_told.with_context(|| format!("told before its end: {over:?}"))?;
+        let instant = |name: &str| -> Result<i64> {
+            nanoseconds(told.evidence[name].as_str().with_context(|| format!("no {name}: {told:?}"))?)
+        };
+        let until = told.until.as_deref().with_context(|| format!("no end: {told:?}"))?;
+        let until = nanoseconds(until)?;
+        let stuck_at = before.last.timestamp_ns;
+        let (earliest, latest) = (instant("stuck_stamp_earliest")?, instant("stuck_stamp_latest")?);
+        ensure!((earliest..=latest).contains(&stuck_at), "stuck at {stuck_at}: {told:?}");
+        ensure!((earliest..=latest).contains(&until), "it ends at its stamp: {told:?}");
+        if let Some(last_stuck) = &last_stuck {
+            let stamp = last_stuck.sample.timestamp_ns;
+            ensure!(stamp <= until, "{stamp}: {told:?}");
+        }
+        let (stamp, recovery) = (passed.sample.timestamp_ns, instant("recovery_latest")?);
+        // An answer may come as late as an emulated machine lets it.
+        ensure!(stamp > earliest && stamp <= recovery + SECOND, "recovered at {stamp}: {told:?}");
+        let spike = self.rate(&passed)?;
+        let at_least = told.evidence["spike_nanocores_at_least"].as_u64();
+        let at_least = at_least.with_context(|| format!("no spike: {told:?}"))?;
+        ensure!(spike >= at_least / 2, "a spike of {spike}: {told:?}");
+        ensure!(over.confidence == "observed", "{over:?}");
+        let row = serde_json::json!({
+            "containerd": self.containerd.cri.runtime_version, "step": foretold.label, "kind": told.kind,
+            "stuck_at": wall(stuck_at), "foretold_from": wall(earliest), "foretold_until": wall(until),
+            "last_stuck": last_stuck.map(|seen| wall(seen.sample.timestamp_ns)), "first_rate": wall(stamp),
+            "spike_foretold_at_least": at_least, "spike": spike, "confidence": over.confidence,
+        });
+        println!("{}foretold {row}", crate::node::sample::PREFIX);
+        self.is_as_before(before)
+    }
+
+    /// The one answer after a step forward by an hour.
+    fn is_diluted(&mut self, before: &Before) -> Result<()> {
+        let seen = self.poll()?;
+        let (rate, usual) = (self.rate(&seen)?, before.nano_cores);
+        ensure!((usual / 1000..usual / 100).contains(&rate), "an hour too long for {usual}: {seen:?}");
+        Ok(())
+    }
+
+    /// Asks until the wall clock has passed the last answer from before the step. Gives the last one that was not past
+    /// it, and the first one that is.
+    fn stuck_until_passed(&mut self, before: &Before) -> Result<(Option<Seen>, Seen)> {
+        let mut stuck = None;
         loop {
             let seen = self.poll()?;
             if seen.sample.timestamp_ns > before.last.timestamp_ns {
-                ensure!(stuck > 0, "the step was to be longer than a period: {seen:?}");
-                return Ok(seen);
+                return Ok((stuck, seen));
             }
             self.is_stuck(before, &seen)?;
-            stuck += 1;
+            stuck = Some(seen);
         }
     }
 
@@ -158,12 +276,12 @@ impl Rig {
     }
 
     /// One answer more, as if nothing had been.
-    fn is_as_before(&mut self, before: &Before) -> Result<()> {
+    fn is_as_before(&mut self, before: &Before) -> Result<Before> {
         let seen = self.poll()?;
         let nano_cores = self.rate(&seen)?;
         let usual = before.nano_cores;
         ensure!((usual / 2..=usual * 2).contains(&nano_cores), "about {usual} as before: {seen:?}");
-        Ok(())
+        Ok(Before { nano_cores, last: seen.sample })
     }
 
     /// What kubelet has for a rate, which is the runtime's own if it has any.
@@ -177,4 +295,14 @@ impl Rig {
     fn version(&self) -> Version {
         self.containerd.version
     }
+}
+
+/// Since 1970.
+fn nanoseconds(instant: &str) -> Result<i64> {
+    Ok(i64::try_from(instant.parse::<jiff::Timestamp>()?.as_nanosecond())?)
+}
+
+/// To the millisecond.
+fn wall(ns: i64) -> String {
+    jiff::Timestamp::from_nanosecond(ns.into()).map_or_else(|_| ns.to_string(), |at| format!("{at:.3}"))
 }
