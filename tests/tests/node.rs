@@ -164,7 +164,8 @@ impl Drop for Rig {
 }
 
 fn listed(impacts: &[Impact]) -> String {
-    impacts.iter().map(|i| format!("{} {:?} {:?} {}\n", i.kind, i.state, i.confidence, i.message)).collect()
+    let line = |i: &Impact| format!("{} {:?} {:?} {}", i.kind, i.state, i.confidence, i.message);
+    impacts.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn running(fake: &Fake) -> Vec<String> {

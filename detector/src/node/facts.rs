@@ -14,6 +14,10 @@ pub struct NodeFacts {
     pub runtime: Option<Runtime>,
     /// kubelet; nothing if no such process was found.
     pub kubelet: Option<Kubelet>,
+    /// Since when the runtime has been running without a break, as far as is known: what it keeps in memory is no older.
+    pub runtime_since: BootNs,
+    /// The same of kubelet.
+    pub kubelet_since: BootNs,
     /// Whether kubelet's log says that it uses its own cache of CPU samples, whatever the runtime gives.
     pub kubelet_cache_seen: bool,
     /// Containers, those that have ended as well.

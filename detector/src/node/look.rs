@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Container, ContainerState, CpuTimes, Kubelet, NodeFacts, Runtime, StatsClass, Version,
+    Container, ContainerState, CpuTimes, Kubelet, NodeFacts, Process, Runtime, StatsClass, Version,
     cri::{self, Client, CriError, Sample},
     process,
 };
@@ -87,12 +87,26 @@ impl Node {
         self.facts.kubelet_cache_seen = true;
     }
 
+    /// The runtime's process has ended, and with it what it kept in memory.
+    pub fn runtime_ended(&mut self, now: BootNs) {
+        self.facts.runtime_since = now;
+    }
+
+    /// kubelet's process has ended, and with it what it kept in memory.
+    pub fn kubelet_ended(&mut self, now: BootNs) {
+        self.facts.kubelet_since = now;
+        self.facts.kubelet_cache_seen = false;
+    }
+
     /// Looks anew. Where the runtime does not answer, its containers stay as they were.
     pub async fn look(&mut self, timeline: &Timeline) {
         let version = self.places.kubelet_version;
         self.facts.kubelet = process::find_kubelet().map(|process| Kubelet { process, version });
+        let kubelet = self.facts.kubelet.map(|kubelet| kubelet.process);
+        self.facts.kubelet_since = self.facts.kubelet_since.max(started(kubelet));
         match self.list(timeline).await {
             Ok(Some((runtime, containers))) => {
+                self.facts.runtime_since = self.facts.runtime_since.max(started(runtime.process));
                 self.facts.runtime = Some(runtime);
                 self.facts.containers = containers;
                 self.state = RuntimeState::Answers;
@@ -163,6 +177,10 @@ impl Node {
         }
         trouble.map_or(Ok(None), Err)
     }
+}
+
+fn started(process: Option<Process>) -> BootNs {
+    process.map_or(BootNs(0), |process| process.started)
 }
 
 /// Asks those that have ended when that was: for those that run, when they were made says enough. A container that is

@@ -165,11 +165,15 @@ impl Work {
                 () = at(log_ends_at) => self.end_of_log().await,
                 () = ended(self.runtime.as_ref()) => {
                     self.runtime = None;
+                    self.node.runtime_ended(now());
                     self.look_soon(RESTARTED);
+                    self.assess().await;
                 }
                 () = ended(self.kubelet.as_ref()) => {
                     self.kubelet = None;
+                    self.node.kubelet_ended(now());
                     self.look_soon(RESTARTED);
+                    self.assess().await;
                 }
             }
         }
@@ -202,7 +206,9 @@ impl Work {
         self.looked_at = Some(Instant::now());
         self.looked_offset = self.timeline.now().offset;
         self.watch_processes();
-        if matches!(self.node.state(), RuntimeState::Trouble(_)) {
+        let facts = self.node.facts();
+        let kubelet_is_gone = facts.kubelet.is_none() && facts.kubelet_since > BootNs(0);
+        if matches!(self.node.state(), RuntimeState::Trouble(_)) || kubelet_is_gone {
             // Jumps are assessed with what is known; with more as soon as there is more.
             self.look_soon(self.retry);
             self.retry = (self.retry * 2).min(RETRY.1);
@@ -305,8 +311,7 @@ impl Work {
 
     /// The cache of kubelet's that should be stuck, if it is used.
     fn expected_stuck(&self) -> Option<Stuck> {
-        let emptied = self.node.facts().kubelet.map_or(BootNs(0), |kubelet| kubelet.process.started);
-        stuck(&self.timeline, emptied, POLL_NS, now())
+        stuck(&self.timeline, self.node.facts().kubelet_since, POLL_NS, now())
     }
 
     /// After a jump back: kubelet's log tells whether its cache is stuck, also where no rule expects that.
@@ -398,17 +403,13 @@ impl Work {
 /// Why an impact is found no more.
 fn why(impact: &Impact, node: &crate::node::NodeFacts, now: BootNs) -> Ended {
     let since = impact.from_boot.unwrap_or_default();
-    let restarted = |process: Option<Process>| process.is_some_and(|process| process.started > since);
-    let runtime = node.runtime.as_ref().and_then(|runtime| runtime.process);
     let of_kubelet = impact.kind == Kind::KubeletCpuCacheStuck.word();
     let of_runtime = SAMPLED.iter().any(|kind| kind.word() == impact.kind);
     let id = impact.evidence.get("container_id").and_then(|id| id.as_str());
     let gone = |id: &str| !node.containers.iter().any(|container| *container.id == *id && container.runs());
     if impact.until_boot.is_some_and(|until| until <= now) {
         Ended::AsForetold
-    } else if (of_kubelet && restarted(node.kubelet.map(|kubelet| kubelet.process)))
-        || (of_runtime && restarted(runtime))
-    {
+    } else if (of_kubelet && node.kubelet_since > since) || (of_runtime && node.runtime_since > since) {
         Ended::HolderRestarted
     } else if id.is_some_and(gone) {
         Ended::SubjectGone

@@ -35,7 +35,7 @@ impl Rule for KubeletCache {
         let cache = Cache {
             kind: Kind::KubeletCpuCacheStuck,
             holder: "kubelet",
-            emptied: case.node.kubelet.map_or(BootNs(0), |kubelet| kubelet.process.started),
+            emptied: case.node.kubelet_since,
             interval_ns: cache::DEFAULT_INTERVAL_NS,
             shows: "the CPU rate of before the jump",
             spikes: true,

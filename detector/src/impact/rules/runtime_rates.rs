@@ -8,7 +8,6 @@
 
 use super::cache::{self, Cache};
 use crate::{
-    clock::BootNs,
     impact::{Case, Finding, Kind, Remedy, Rule},
     node::{Runtime, StatsClass},
 };
@@ -26,7 +25,7 @@ impl Rule for RuntimeRates {
     fn assess(&self, case: &Case<'_>, found: &mut Vec<Finding>) {
         let Some(runtime) = &case.node.runtime else { return };
         let holder = words(runtime);
-        let emptied = runtime.process.map_or(BootNs(0), |process| process.started);
+        let emptied = case.node.runtime_since;
         let cache = match runtime.class {
             StatsClass::Baseline => Cache {
                 kind: Kind::RuntimeCpuBaselineStuck,

@@ -39,6 +39,8 @@ fn node(name: &str, version: &str, containers: Vec<Container>) -> NodeFacts {
         }),
         kubelet: None,
         kubelet_cache_seen: false,
+        runtime_since: boot(0),
+        kubelet_since: boot(0),
         containers,
     }
 }
@@ -112,6 +114,7 @@ fn an_old_kubelet_keeps_its_own_cache_beside_the_runtimes() {
     }
     // Restarted after the jump: its cache is empty, the runtime's is not.
     node.kubelet = Some(kubelet(Some(Version(1, 20)), 150));
+    node.kubelet_since = boot(150);
     assert_eq!(stuck(&node, &[(100, -600)], 151), &both[1..]);
 }
 
