@@ -4,7 +4,8 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
+    net::TcpListener,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -22,7 +23,11 @@ use timejump::{
         grpc::{Address, Client, v1},
     },
     impact::{Confidence, Impact, State},
-    node::{Places, kubelet_log::LogOption},
+    node::{
+        Places,
+        kubelet_log::LogOption,
+        summary::{SummaryOption, SummarySource},
+    },
     serve::Doors,
 };
 use timejump_tests::{
@@ -56,6 +61,10 @@ impl Rig {
     }
 
     fn around(home: tempfile::TempDir, fake: Option<Fake>) -> Self {
+        Self::with_summary(home, fake, SummaryOption::None)
+    }
+
+    fn with_summary(home: tempfile::TempDir, fake: Option<Fake>, summary: SummaryOption) -> Self {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let socket = home.path().join("timejump.sock");
         let settings = Settings {
@@ -70,6 +79,7 @@ impl Rig {
                     kubelet_version: None,
                 },
                 kubelet_log: LogOption::File(home.path().join("kubelet.log")),
+                summary: SummarySource { option: summary, ..SummarySource::default() },
             }),
         };
         let ids: Vec<String> = fake.as_ref().map_or_else(Vec::new, running);
@@ -310,6 +320,50 @@ fn a_log_shows_a_cache_that_no_rule_expects() {
     rig.jump(-HOUR);
     let seen = rig.wait_for(1, "kubelet_cpu_cache_stuck", State::Open, Confidence::Observed);
     assert_eq!(seen[0].jump, 1);
+}
+
+/// kubelet's `/stats/summary`, of one container whose rate stands still while it uses 0.3 cores.
+fn frozen_kubelet(pod_uid: &str, container: &str) -> SummaryOption {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let names = (pod_uid.to_owned(), container.to_owned());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let length = stream.read(&mut [0; 4096]).unwrap();
+            assert!(length > 0);
+            let boot = SystemClocks.boottime_ns();
+            let at = jiff::Timestamp::from_nanosecond(boot.into()).unwrap();
+            let body = serde_json::json!({"pods": [{"podRef": {"uid": names.0}, "containers": [{
+                "name": names.1,
+                "cpu": {"time": at.to_string(), "usageNanoCores": 4711, "usageCoreNanoSeconds": boot / 10 * 3},
+            }]}]})
+            .to_string();
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            )
+            .unwrap();
+        }
+    });
+    format!("http://{address}").parse().unwrap()
+}
+
+#[test]
+fn kubelets_summary_shows_that_its_rate_stands_still() {
+    let home = tempfile::tempdir().unwrap();
+    let runtime = Runtime { pods: 1, containers: 1, ..Profile::Containerd15.into() };
+    let fake = Fake::start(&home.path().join("cri.sock"), &runtime).unwrap();
+    let names = {
+        let node = fake.node();
+        (node.pods()[0].uid.clone(), node.containers()[0].name.clone())
+    };
+    let mut rig = Rig::with_summary(home, Some(fake), frozen_kubelet(&names.0, &names.1));
+    rig.jump(-HOUR);
+    let seen = rig.wait_for(1, "kubelet_cpu_cache_stuck", State::Open, Confidence::Observed);
+    let summary = &seen[0].evidence["kubelet_summary"];
+    assert_eq!((&summary["shows"], &summary["nanocores"]), (&"frozen".into(), &4711.into()), "{summary}");
 }
 
 #[test]

@@ -6,7 +6,12 @@ use clap::Args;
 
 use crate::{
     daemon::NodeSettings,
-    node::{Places, Version, cri::parse_endpoint, kubelet_log::LogOption},
+    node::{
+        Places, Version,
+        cri::parse_endpoint,
+        kubelet_log::LogOption,
+        summary::{SummaryOption, SummarySource},
+    },
 };
 
 /// Where to look for victims.
@@ -21,6 +26,16 @@ pub(super) struct NodeArgs {
     /// Where kubelet logs to, for what it says of its caches: auto, journal, none or a file
     #[arg(long, value_name = "WHERE", default_value = "auto")]
     kubelet_log: LogOption,
+    /// Where kubelet shows its containers' CPU rates (/stats/summary): auto, which is its read-only port; none; or
+    /// http(s)://HOST:PORT. It is asked only while rates stand still
+    #[arg(long, value_name = "WHERE", default_value = "auto")]
+    kubelet_summary: SummaryOption,
+    /// For https: who must have signed kubelet's certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    kubelet_ca: Option<PathBuf>,
+    /// A file with a token that may read nodes/stats
+    #[arg(long, value_name = "FILE")]
+    kubelet_token: Option<PathBuf>,
     /// kubelet's version, such as 1.20: one before 1.23 keeps CPU samples of its own whatever the runtime does
     #[arg(long, value_name = "VERSION", value_parser = parse_version)]
     kubelet_version: Option<Version>,
@@ -36,6 +51,11 @@ impl NodeArgs {
                 kubelet_version: self.kubelet_version,
             },
             kubelet_log: self.kubelet_log.clone(),
+            summary: SummarySource {
+                option: self.kubelet_summary.clone(),
+                ca: self.kubelet_ca.clone(),
+                token: self.kubelet_token.clone(),
+            },
         }
     }
 }

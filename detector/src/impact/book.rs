@@ -45,8 +45,8 @@ impl Ended {
 /// What was seen on the node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
-    /// What it says about the prediction.
-    pub confidence: Confidence,
+    /// What it says about the prediction; nothing if it only adds to the picture.
+    pub confidence: Option<Confidence>,
     /// Under which name it goes into the evidence.
     pub name: &'static str,
     /// The evidence.
@@ -142,20 +142,19 @@ impl Book {
         now: BootNs,
     ) -> Option<Impact> {
         let impact = &mut self.open.get_mut(&(kind, key.into()))?.impact;
-        if impact.state == State::Resolved || impact.confidence >= observation.confidence {
+        // What was seen once is not unseen, and what it ended with is its last word.
+        let known = impact.evidence.get(observation.name).is_some();
+        let settled = impact.confidence != Confidence::Predicted;
+        if impact.state == State::Resolved || (observation.confidence.is_some() && settled) || known {
             return None;
         }
-        // What was seen once is not unseen.
-        if impact.confidence == Confidence::Observed {
-            return None;
-        }
-        impact.confidence = observation.confidence;
+        impact.confidence = observation.confidence.unwrap_or(impact.confidence);
         set(&mut impact.evidence, observation.name, observation.value.clone());
         if let Some(until) = observation.until {
             impact.until_boot = Some(until);
             impact.until = Some(timeline.now().offset.wall_at(until));
         }
-        if observation.confidence == Confidence::Refuted {
+        if observation.confidence == Some(Confidence::Refuted) {
             end(impact, Ended::Refuted, now, timeline);
         }
         Some(impact.clone())
@@ -297,7 +296,12 @@ mod tests {
         let mut book = Book::new("b".into(), 0, Vec::new());
         let why = |_: &Impact| Ended::AsForetold;
         book.update(vec![finding("c", 160, None), finding("d", 160, None)], &timeline, why, boot(101));
-        let seen = |confidence| Observation { confidence, name: "sample", value: json!(3), until: None };
+        let seen = |confidence| Observation {
+            confidence: Some(confidence),
+            name: "sample",
+            value: json!(3),
+            until: None,
+        };
         let kind = Kind::RuntimeCpuBaselineStuck;
         let told = book.observe(kind, "c", &seen(Confidence::Refuted), &timeline, boot(102)).unwrap();
         assert_eq!((told.state, told.until_boot), (State::Resolved, Some(boot(102))));
@@ -316,7 +320,12 @@ mod tests {
         for (confidence, told) in
             [(Confidence::Observed, true), (Confidence::Refuted, false), (Confidence::Observed, false)]
         {
-            let seen = Observation { confidence, name: "sample", value: json!(0), until: Some(boot(151)) };
+            let seen = Observation {
+                confidence: Some(confidence),
+                name: "sample",
+                value: json!(0),
+                until: Some(boot(151)),
+            };
             assert_eq!(book.observe(kind, "c", &seen, &timeline, boot(102)).is_some(), told);
         }
         let told = book.update(vec![finding("c", 160, None)], &timeline, |_| Ended::AsForetold, boot(103));

@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 use super::{Confidence, Kind, Observation, Stuck};
 use crate::{
     clock::{BootNs, WallNs},
-    node::{Cpu, cri::Sample, kubelet_log::StuckLine},
+    node::{Cpu, cri::Sample, kubelet_log::StuckLine, summary::Shown},
 };
 
 /// A container that uses less than this may be shown as 0 rightly, billionths of a core.
 const IDLE_NANOCORES: u64 = 100_000;
+/// Readings of kubelet's summary that tell a rate that stands still from one that happens to be the same.
+pub const ENOUGH_READINGS: usize = 3;
 /// kubelet asks every 10 s and what it takes to ask, ns.
 const LATE_NS: i128 = 5_000_000_000;
 
@@ -34,7 +36,7 @@ pub fn of_sample(kind: Kind, sample: &Sample, cpu: Option<Cpu>, wall: WallNs) ->
         "timestamp": WallNs(sample.timestamp.into()),
         "cgroup_nanocores": used,
     });
-    Some(Observation { confidence, name: "runtime_sample", value, until: None })
+    Some(Observation { confidence: Some(confidence), name: "runtime_sample", value, until: None })
 }
 
 /// Whether a line of kubelet's log is about the cache that should be stuck, and not about one of an earlier jump.
@@ -51,13 +53,41 @@ pub fn of_log(stamps: impl Iterator<Item = WallNs> + Clone, until: Option<BootNs
         "earliest": stamps.clone().min(),
         "latest": stamps.max(),
     });
-    Observation { confidence: Confidence::Observed, name: "kubelet_log", value, until }
+    Observation { confidence: Some(Confidence::Observed), name: "kubelet_log", value, until }
 }
 
 /// What kubelet's log says if it tells of no stuck cache for so long, ns, although it is read.
 pub fn of_silent_log(for_ns: u64) -> Observation {
     let value: Value = json!({ "silent_for_ns": for_ns });
-    Observation { confidence: Confidence::Refuted, name: "kubelet_log", value, until: None }
+    Observation { confidence: Some(Confidence::Refuted), name: "kubelet_log", value, until: None }
+}
+
+/// What kubelet shows of a container while a rate of it should stand still, by readings of which each is newer than the
+/// one before; nothing if they do not suffice. That its own cache is stuck it shows only where it shows that at all.
+pub fn of_summary(kind: Kind, readings: &[Shown]) -> Option<Observation> {
+    let [first, .., last] = readings else { return None };
+    let advance = readings.windows(2).all(|pair| pair[0].at < pair[1].at);
+    let passed = u64::try_from(last.at.0 - first.at.0).ok()?;
+    let used = last.usage_ns?.checked_sub(first.usage_ns?)?;
+    let rate = u64::try_from(u128::from(used) * 1_000_000_000 / u128::from(passed.max(1))).ok()?;
+    if readings.len() < ENOUGH_READINGS || !advance || rate < IDLE_NANOCORES {
+        return None;
+    }
+    let same = readings.iter().all(|shown| shown.nanocores == first.nanocores);
+    let shows = match last.nanocores {
+        None if same => "nothing",
+        Some(0) if same => "zero",
+        Some(_) if same => "frozen",
+        Some(shown) if (rate / 2..=rate.saturating_mul(2)).contains(&shown) => "the truth",
+        _ => return None,
+    };
+    let confirms = kind == Kind::KubeletCpuCacheStuck && shows != "the truth";
+    Some(Observation {
+        confidence: confirms.then_some(Confidence::Observed),
+        name: "kubelet_summary",
+        value: json!({ "shows": shows, "nanocores": last.nanocores, "real_nanocores": rate }),
+        until: None,
+    })
 }
 
 #[cfg(test)]
@@ -88,7 +118,7 @@ mod tests {
             (frozen, sample(Some(7), 10), None, Some(Refuted)),
             (Kind::KubeletCpuCacheStuck, sample(Some(0), 5), Some(cpu(Some(300_000_000))), None),
         ] {
-            let found = of_sample(kind, &sample, used, WallNs(10)).map(|found| found.confidence);
+            let found = of_sample(kind, &sample, used, WallNs(10)).and_then(|found| found.confidence);
             assert_eq!(found, want, "{kind} {sample:?} {used:?}");
         }
     }
@@ -107,5 +137,39 @@ mod tests {
             let line = StuckLine { new: WallNs(second), cached: WallNs(cached * second) };
             assert_eq!(is_of(line, &expected, 10_000_000_000), want, "{cached}");
         }
+    }
+
+    #[test]
+    fn what_kubelet_shows() {
+        let second = 1_000_000_000_u64;
+        let readings = |rates: &[Option<u64>]| -> Vec<Shown> {
+            let shown = |(n, nanocores): (u64, &Option<u64>)| Shown {
+                at: WallNs(i128::from(n * 10 * second)),
+                usage_ns: Some(n * 3 * second),
+                nanocores: *nanocores,
+            };
+            (0..).zip(rates).map(shown).collect()
+        };
+        let truth = Some(300_000_000);
+        let kubelets = Kind::KubeletCpuCacheStuck;
+        for (kind, rates, want) in [
+            (kubelets, vec![Some(7), Some(7), Some(7)], Some(("frozen", true))),
+            (kubelets, vec![Some(0), Some(0), Some(0)], Some(("zero", true))),
+            (kubelets, vec![None, None, None], Some(("nothing", true))),
+            (kubelets, vec![Some(290_000_000), Some(310_000_000), truth], Some(("the truth", false))),
+            (Kind::RuntimeCpuBaselineStuck, vec![Some(0), Some(0), Some(0)], Some(("zero", false))),
+            (kubelets, vec![Some(1), Some(2), Some(3)], None),
+            (kubelets, vec![Some(7), Some(7)], None),
+            (kubelets, vec![], None),
+        ] {
+            let found = of_summary(kind, &readings(&rates));
+            let found = found.as_ref().map(|found| {
+                (found.value["shows"].as_str().unwrap(), found.confidence == Some(Confidence::Observed))
+            });
+            assert_eq!(found, want, "{rates:?}");
+        }
+        let mut stale = readings(&[Some(7), Some(7), Some(7)]);
+        stale[2].at = stale[1].at;
+        assert_eq!(of_summary(kubelets, &stale), None, "none is newer");
     }
 }

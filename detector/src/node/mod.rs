@@ -7,6 +7,7 @@ mod facts;
 pub mod kubelet_log;
 mod look;
 pub mod process;
+pub mod summary;
 
 pub use class::{StatsClass, Version};
 pub use cpu::CpuTimes;

@@ -14,7 +14,11 @@ use clap::Parser;
 use timejump::{
     daemon::NodeSettings,
     deliver::grpc::TlsFiles,
-    node::{Places, kubelet_log::LogOption},
+    node::{
+        Places,
+        kubelet_log::LogOption,
+        summary::{SummaryOption, SummarySource},
+    },
     serve::Doors,
 };
 use timejump_tests::feed::{Feed, Line, Settings};
@@ -76,6 +80,7 @@ impl Arguments {
                 enabled: true,
                 places: Places { endpoint: Some(endpoint), cgroups: self.cgroups, kubelet_version: None },
                 kubelet_log: self.kubelet_log,
+                summary: SummarySource { option: SummaryOption::None, ..SummarySource::default() },
             }),
         }
     }

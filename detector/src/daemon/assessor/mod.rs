@@ -21,7 +21,7 @@ use crate::{
     clock::OffsetNs,
     deliver::{ContainersReport, NodeReport},
     impact::{Impact, Timeline, Turn},
-    node::{Places, kubelet_log::LogOption},
+    node::{Places, kubelet_log::LogOption, summary::SummarySource},
 };
 
 /// Jumps on their way, at most. One that does not fit is a gap in the timeline, which the next one bridges.
@@ -36,6 +36,8 @@ pub struct NodeSettings {
     pub places: Places,
     /// Where kubelet logs to.
     pub kubelet_log: LogOption,
+    /// Where kubelet shows what it knows of its containers.
+    pub summary: SummarySource,
 }
 
 /// What an earlier run knew of this boot.

@@ -1,15 +1,15 @@
 //! How the node stands, for whoever asks.
 
-use super::{NodeSettings, work::Work};
+use super::{
+    NodeSettings,
+    work::{STUCK, Work},
+};
 use crate::{
     clock::BootNs,
     deliver::{CacheState, ContainerReport, ContainersReport, NodeReport},
-    impact::{Confidence, Impact, Kind, State, Timeline},
+    impact::{Confidence, Impact, State, Timeline},
     node::{Container, RuntimeState, StatsClass},
 };
-
-/// The kinds of a rate that stands still.
-const STUCK: [Kind; 3] = [Kind::KubeletCpuCacheStuck, Kind::RuntimeCpuBaselineStuck, Kind::RuntimeCpuFrozen];
 
 pub(super) fn node(work: &Work, settings: &NodeSettings) -> NodeReport {
     let facts = work.node.facts();

@@ -24,6 +24,7 @@ use crate::{
         Node, Process, RuntimeState,
         kubelet_log::{Follower, LogOption, LogSource, StuckLine},
         process::Watched,
+        summary::Summary,
     },
 };
 
@@ -33,6 +34,8 @@ const SETTLE: (Duration, Duration) = (Duration::from_millis(300), Duration::from
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 /// When CPU times are read again after a jump, to know rates; and when the runtime is asked for its one sample.
 const SECOND_READING: Duration = Duration::from_secs(10);
+/// How far readings of kubelet's summary are apart: as far as cAdvisor's are; and how many are tried.
+const SUMMARY: (Duration, usize) = (Duration::from_secs(12), 5);
 /// With less than this left the runtime is not asked: it would be us who get the spike, ns.
 const TOO_LATE_NS: u64 = 3_000_000_000;
 /// When a runtime that did not answer is tried again, at first and at most.
@@ -53,6 +56,10 @@ const MOST_STAMPS: usize = 10_000;
 
 /// The kinds that the runtime's sample speaks about.
 const SAMPLED: [Kind; 2] = [Kind::RuntimeCpuBaselineStuck, Kind::RuntimeCpuFrozen];
+
+/// The kinds of a rate that stands still; kubelet's cache before the runtime's.
+pub(super) const STUCK: [Kind; 3] =
+    [Kind::KubeletCpuCacheStuck, Kind::RuntimeCpuBaselineStuck, Kind::RuntimeCpuFrozen];
 
 pub(super) struct Work {
     settings: NodeSettings,
@@ -75,6 +82,9 @@ pub(super) struct Work {
     second_reading_at: Option<Instant>,
     retry: Duration,
     following: Option<Following>,
+    /// What kubelet showed, reading by reading, and when the next is due.
+    summaries: Vec<Summary>,
+    summary_at: Option<Instant>,
     runtime: Option<Watched>,
     kubelet: Option<Watched>,
 }
@@ -116,6 +126,8 @@ impl Work {
             second_reading_at: None,
             retry: RETRY.0,
             following: None,
+            summaries: Vec::new(),
+            summary_at: None,
             runtime: None,
             kubelet: None,
         }
@@ -160,6 +172,7 @@ impl Work {
                     self.assess().await;
                     self.sample().await;
                 }
+                () = at(self.summary_at) => self.summary().await,
                 line = next_line(&mut self.following) => self.line(line).await,
                 () = at(tell_log_at) => self.tell_log().await,
                 () = at(log_ends_at) => self.end_of_log().await,
@@ -219,6 +232,8 @@ impl Work {
         if jumped && self.book.open().next().is_some() {
             self.second_reading_at = Some(Instant::now() + self.second_reading_in());
             self.follow_log().await;
+            self.summaries.clear();
+            self.summary_at = Some(Instant::now() + SUMMARY.0);
         }
         self.write_report();
     }
@@ -309,6 +324,57 @@ impl Work {
         }
     }
 
+    /// Asks kubelet what it shows. Only while rates stand still: else this would move the runtime's baseline.
+    async fn summary(&mut self) {
+        self.summary_at = None;
+        let lasts = |impact: &Impact| {
+            let left = impact.until_boot.map_or(u64::MAX, |until| until.0.saturating_sub(now().0));
+            impact.state == State::Open && left > TOO_LATE_NS
+        };
+        let stuck = self.stuck_containers();
+        if stuck.is_empty() || !stuck.iter().all(|(kind, id)| self.book.get(*kind, id).is_some_and(lasts)) {
+            return;
+        }
+        match self.settings.summary.read().await {
+            Ok(summary) => self.summaries.push(summary),
+            Err(error) => return tracing::debug!("kubelet's summary: {error}"),
+        }
+        if self.summaries.len() < evidence::ENOUGH_READINGS {
+            self.summary_at = Some(Instant::now() + SUMMARY.0);
+            return;
+        }
+        let now = now();
+        let mut tell = Vec::new();
+        for (kind, id) in stuck {
+            let containers = &self.node.facts().containers;
+            let Some(container) = containers.iter().find(|container| *container.id == *id) else { continue };
+            let key = (container.pod.uid.clone(), container.name.clone());
+            let mut readings: Vec<_> =
+                self.summaries.iter().filter_map(|summary| summary.get(&key)).copied().collect();
+            // kubelet may not have had anything newer.
+            readings.dedup_by_key(|shown| shown.at);
+            if let Some(seen) = evidence::of_summary(kind, &readings) {
+                tell.extend(self.book.observe(kind, &id, &seen, &self.timeline, now));
+            }
+        }
+        if self.summaries.len() < SUMMARY.1 {
+            self.summary_at = Some(Instant::now() + SUMMARY.0);
+        }
+        for impact in tell {
+            self.teller.tell(Message::Impact(impact)).await;
+        }
+    }
+
+    /// The containers of which a rate stands still, by what keeps it.
+    fn stuck_containers(&self) -> Vec<(Kind, String)> {
+        let open = self.book.open().filter(|impact| impact.state == State::Open);
+        let stuck = open.filter_map(|impact| {
+            let kind = STUCK.into_iter().find(|kind| kind.word() == impact.kind)?;
+            Some((kind, impact.evidence.get("container_id")?.as_str()?.to_owned()))
+        });
+        stuck.collect()
+    }
+
     /// The cache of kubelet's that should be stuck, if it is used.
     fn expected_stuck(&self) -> Option<Stuck> {
         stuck(&self.timeline, self.node.facts().kubelet_since, POLL_NS, now())
@@ -370,11 +436,8 @@ impl Work {
     }
 
     fn of_kubelets_cache(&self) -> Vec<String> {
-        let kind = Kind::KubeletCpuCacheStuck.word();
-        let of_cache = self.book.open().filter(|impact| impact.kind == kind && impact.state == State::Open);
-        of_cache
-            .filter_map(|impact| Some(impact.evidence.get("container_id")?.as_str()?.to_owned()))
-            .collect()
+        let stuck = self.stuck_containers().into_iter();
+        stuck.filter(|(kind, _)| *kind == Kind::KubeletCpuCacheStuck).map(|(_, id)| id).collect()
     }
 
     async fn observe_kubelets_cache(&mut self, seen: &crate::impact::Observation) {
