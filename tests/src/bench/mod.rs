@@ -8,6 +8,7 @@ mod consumers;
 mod figures;
 mod latency;
 mod memory;
+mod node;
 mod steps;
 mod subject;
 mod table;
@@ -34,6 +35,7 @@ pub struct Results {
     latency: Vec<latency::Latency>,
     memory: memory::Memory,
     bursts: Vec<burst::Burst>,
+    node: node::Node,
 }
 
 /// Where it was measured.
@@ -56,6 +58,7 @@ pub fn run(guest: InGuest, accelerator: &str, json: bool) -> Result<()> {
         latency: latency::measure(&stage)?,
         memory: memory::measure(&stage)?,
         bursts: burst::measure(&stage)?,
+        node: node::measure(&stage)?,
         machine: Machine {
             kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
             accelerator: accelerator.to_owned(),

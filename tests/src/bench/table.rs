@@ -7,11 +7,12 @@ use super::burst::Burst;
 use super::figures::{Ratio, time};
 use super::latency::{Latency, Measured};
 use super::memory::{Memory, Usage};
+use super::node::Node;
 use super::{Machine, Results};
 
 /// All tables.
 pub fn of(results: &Results) -> String {
-    let Results { machine, baseline, latency, memory, bursts } = results;
+    let Results { machine, baseline, latency, memory, bursts, node } = results;
     let sections = [
         head(machine),
         latencies(latency, baseline),
@@ -19,8 +20,25 @@ pub fn of(results: &Results) -> String {
         baselines(baseline),
         memories(memory),
         burst(bursts),
+        nodes(node),
     ];
     sections.join("\n")
+}
+
+fn nodes(node: &Node) -> String {
+    let Node { containers, findings, list_ns, assess_ns, book_ns, ratio } = node;
+    let mut rows = vec![row(["", "ratio", "median", "99 %"])];
+    let unit = list_ns.median;
+    for (name, spread) in
+        [("the runtime's lists", list_ns), ("the rules", assess_ns), ("numbers for what they find", book_ns)]
+    {
+        let share = Ratio::of(spread.median, unit).to_string();
+        rows.push(row([name.to_owned(), share, time(spread.median), time(spread.p99)]));
+    }
+    format!(
+        "NODE: {containers} containers an hour back, {findings} impacts; rules and numbers take {ratio} of the lists\n{}",
+        aligned(&rows)
+    )
 }
 
 fn head(machine: &Machine) -> String {

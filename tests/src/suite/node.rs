@@ -1,9 +1,11 @@
 //! What jumps do to the CPU statistics of a node, on the runtimes that real nodes have.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::cli::Cli;
 use crate::daemon::{Daemon, Options};
 use crate::lines::Impact;
 use crate::node::containerd::Containerd;
@@ -81,6 +83,7 @@ struct Rig {
     containerd: Containerd,
     pods: [Pod; 2],
     eviction: Eviction,
+    timejump: PathBuf,
 }
 
 /// How things were before a step.
@@ -104,7 +107,8 @@ impl Rig {
         let log = stage.bench.dir.join("kubelet.log");
         let mut daemon = stage.daemon_with(&Options::with(&["--kubelet-log", &log.to_string_lossy()]))?;
         let eviction = Eviction::begin(&containerd, &pods, log)?;
-        let mut rig = Self { containerd, pods, eviction };
+        let timejump = stage.bench.timejump.clone();
+        let mut rig = Self { containerd, pods, eviction, timejump };
         let outcome = trial(&mut rig, &mut daemon);
         for entry in rig.eviction.record() {
             println!("{}", entry.line()?);
@@ -190,7 +194,28 @@ impl Rig {
             self.is_stuck(before, &seen)?;
         }
         let observed = |impact: &Impact| impact.id == foretold.impact.id && impact.confidence == "observed";
-        daemon.wait_for_impact("that it is seen", TELLING, foretold.line, observed).map(drop)
+        daemon.wait_for_impact("that it is seen", TELLING, foretold.line, observed)?;
+        self.is_shown(daemon, foretold)
+    }
+
+    /// On the screens that people look at. They are passed on, to be looked at.
+    fn is_shown(&self, daemon: &Daemon, foretold: &Foretold) -> Result<()> {
+        let cli = Cli { timejump: self.timejump.clone(), socket: daemon.socket() };
+        let container = &self.pods[0].container;
+        let lines = cli.output(&["stats", "-o", "json"])?;
+        let of_pod = lines.lines().find(|line| line.contains(container));
+        let of_pod = of_pod.with_context(|| format!("the burning pod in {lines}"))?;
+        let state: serde_json::Value = serde_json::from_str(of_pod)?;
+        ensure!(state["cache"] == "stuck" && state["impact"] == foretold.impact.id, "{state}");
+        let sequence = foretold.impact.jump.to_string();
+        for words in [&["stats"][..], &["show", &sequence], &["status"]] {
+            let screen = cli.output(words)?;
+            ensure!(words == ["status"] || screen.contains("default/burn"), "{screen}");
+            for line in screen.lines() {
+                println!("{}screen {line}", crate::node::sample::PREFIX);
+            }
+        }
+        Ok(())
     }
 
     /// Waits until it ends: when it was foretold, with the spike that was.
