@@ -132,6 +132,20 @@ impl Book {
         tell
     }
 
+    /// Ends those whose time has come, where nothing can be said about the others.
+    pub fn pass(&mut self, timeline: &Timeline, now: BootNs) -> Vec<Impact> {
+        let mut tell = Vec::new();
+        self.open.retain(|_, Entry { impact, .. }| {
+            let lasts = impact.until_boot.is_none_or(|until| until > now);
+            if !lasts && impact.state == State::Open {
+                end(impact, Ended::AsForetold, now, timeline);
+                tell.push(impact.clone());
+            }
+            lasts
+        });
+        tell
+    }
+
     /// Adds what was seen to the impact of that kind and key. Gives what is to be told: nothing if it says nothing new.
     pub fn observe(
         &mut self,
@@ -341,6 +355,8 @@ mod tests {
         let left = book.update(vec![finding("c", 160, None)], &timeline, why, boot(101));
         let mut next = Book::new("b".into(), 1, left);
         assert!(next.update(vec![finding("c", 160, None)], &timeline, why, boot(110)).is_empty());
+        assert!(next.clone().pass(&timeline, boot(120)).is_empty());
+        assert_eq!(next.clone().pass(&timeline, boot(160))[0].evidence["ended"], json!("as_foretold"));
         let told = next.update(Vec::new(), &timeline, why, boot(120));
         assert_eq!((told[0].id, &told[0].evidence["ended"]), (1, &json!("holder_restarted")));
         assert_eq!(told[0].until_boot, Some(boot(120)), "it ended early");

@@ -30,8 +30,8 @@ use crate::{
 
 /// How long the clock must rest before the node is looked at, and how long that may be put off.
 const SETTLE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(2));
-/// Looks at the node are at least so far apart, while jumps keep coming.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+/// Looks at the node are at least so far apart while jumps keep coming: at first, and in a storm that does not end.
+const BETWEEN_LOOKS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 /// When CPU times are read again after a jump, to know rates; and when the runtime is asked for its one sample.
 const SECOND_READING: Duration = Duration::from_secs(10);
 /// How far readings of kubelet's summary are apart: as far as cAdvisor's are; and how many are tried.
@@ -73,6 +73,7 @@ pub(super) struct Work {
     /// The wall offset when the node was looked at last.
     looked_offset: OffsetNs,
     looked_at: Option<Instant>,
+    between_looks: Duration,
     /// When the rules spoke last.
     assessed: BootNs,
     /// Since when jumps wait for a look.
@@ -119,6 +120,7 @@ impl Work {
             teller,
             report,
             looked_at: None,
+            between_looks: BETWEEN_LOOKS.0,
             assessed: now(),
             waiting_since: None,
             look_at: Some(Instant::now()),
@@ -199,7 +201,7 @@ impl Work {
         if matters || self.book.open().next().is_some() {
             let now = Instant::now();
             let since = *self.waiting_since.get_or_insert(now);
-            let earliest = self.looked_at.map_or(now, |looked| looked + BETWEEN_LOOKS);
+            let earliest = self.looked_at.map_or(now, |looked| looked + self.between_looks);
             self.look_at = Some((now + SETTLE.0).min(since + SETTLE.1).max(earliest));
         }
     }
@@ -213,6 +215,9 @@ impl Work {
     async fn look(&mut self) {
         self.look_at = None;
         let jumped = self.waiting_since.take().is_some();
+        let recent = self.looked_at.is_some_and(|looked| looked.elapsed() < 2 * self.between_looks);
+        self.between_looks =
+            if jumped && recent { (2 * self.between_looks).min(BETWEEN_LOOKS.1) } else { BETWEEN_LOOKS.0 };
         if self.settings.enabled {
             self.node.look(&self.timeline).await;
         }
@@ -257,16 +262,24 @@ impl Work {
     /// Lets the rules speak and tells what is new.
     async fn assess(&mut self) {
         let now = now();
-        let facts = self.node.facts();
-        let assessed = std::mem::replace(&mut self.assessed, now);
-        let found = assess(&Case { timeline: &self.timeline, node: facts, now, assessed });
-        let why = |impact: &Impact| why(impact, facts, now);
-        let tell = self.book.update(found, &self.timeline, why, now);
+        let tell = if self.node.listed() == BootNs(0) {
+            // What an earlier run left open is not over because nobody can be asked yet.
+            self.book.pass(&self.timeline, now)
+        } else {
+            self.rules(now)
+        };
         for impact in tell {
             self.teller.tell(Message::Impact(impact)).await;
         }
         self.assess_at = self.next_change(now).map(|delay| Instant::now() + delay);
         self.write_report();
+    }
+
+    fn rules(&mut self, now: BootNs) -> Vec<Impact> {
+        let facts = self.node.facts();
+        let assessed = std::mem::replace(&mut self.assessed, now);
+        let found = assess(&Case { timeline: &self.timeline, node: facts, now, assessed });
+        self.book.update(found, &self.timeline, |impact| why(impact, facts, now), now)
     }
 
     /// When something open is worth another look.
