@@ -12,6 +12,9 @@ use crate::{
 /// Waiting for no longer than this costs less than a restart, ns.
 const WORTH_A_RESTART_NS: u64 = 600_000_000_000;
 
+/// A spike that is smaller is no news: that of an idle container.
+const WORTH_A_WORD_NANOCORES: u64 = 50_000_000;
+
 /// A cache that keeps the latest sample of each container.
 pub(super) struct Cache<'a> {
     pub kind: Kind,
@@ -55,7 +58,10 @@ fn finding(cache: &Cache<'_>, case: &Case<'_>, container: &Container, stuck: &St
     let certain = stuck.is_certain(case.timeline.now().offset.wall_at(stuck.since));
     let nanocores = container.cpu.and_then(|cpu| cpu.nanocores);
     let spike = cache.spikes.then(|| Spike::new(stuck, until, cache.interval_ns, nanocores));
-    let then = spike.as_ref().map_or_else(String::new, |spike| format!("; then, once, {}", spike.words()));
+    let then = spike
+        .as_ref()
+        .filter(|spike| spike.nanocores.is_none_or(|nanocores| nanocores >= WORTH_A_WORD_NANOCORES))
+        .map_or_else(String::new, |spike| format!("; then, once, {}", spike.words()));
     let unless = if certain { "" } else { ", unless no sample was taken while the clock was ahead" };
     let message = format!(
         "{} shows {} until the wall clock passes {}, in {}{unless}{then}",
