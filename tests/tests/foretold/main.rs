@@ -1,0 +1,10 @@
+//! What the rules foretell of a node's CPU rates, against what recordings of real nodes show. Pure: no clock, no runtime, no
+//! privilege.
+
+#![allow(clippy::unwrap_used, reason = "what a test cannot read fails it")]
+
+mod containerd;
+mod facts;
+mod incident;
+mod recording;
+mod table;
