@@ -131,7 +131,7 @@ mod tests {
             possible: WallNs(1000 * second),
             jump: 1,
             since: BootNs(0),
-            sampled: BootNs(0),
+            behind_ns: 0,
         };
         for (cached, want) in [(1001, false), (1000, true), (990, true), (986, true), (984, false)] {
             let line = StuckLine { new: WallNs(second), cached: WallNs(cached * second) };

@@ -5,7 +5,7 @@
 //! it took is known to within the interval at which it is fed.
 
 use super::Timeline;
-use crate::clock::{BootNs, WallNs};
+use crate::clock::{BootNs, OffsetNs, WallNs};
 
 /// The stamp, from two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,9 @@ pub struct Stuck {
     pub jump: u64,
     /// When that was.
     pub since: BootNs,
-    /// When the sample that may be the last one was taken, at the latest.
-    pub sampled: BootNs,
+    /// How far the wall clock is behind what it was when that sample was taken, ns: at least, if it was taken in the last
+    /// interval before the latest stamp that is possible. Until it is passed, so much time goes by since then.
+    pub behind_ns: u64,
 }
 
 impl Stuck {
@@ -29,27 +30,33 @@ impl Stuck {
     }
 }
 
-/// Where a cache that has been fed every `interval_ns` since `from` stands still at `now`; nothing if it cannot.
+/// Where a cache that has been fed at least every `interval_ns` since `from` stands still at `now`; nothing if it cannot.
 pub fn stuck(timeline: &Timeline, from: BootNs, interval_ns: u64, now: BootNs) -> Option<Stuck> {
     let wall = timeline.wall(now);
+    let fed = || timeline.ended().filter(|ended| ended.to > from);
     let mut found: Option<Stuck> = None;
-    for ended in timeline.ended().filter(|ended| ended.to > from) {
+    for ended in fed() {
         let last = ended.last_wall();
-        let lasted = ended.to.0 - ended.from.max(from).0;
+        let lasted = ended.to.0.saturating_sub(ended.from.max(from).0);
         let certain = (lasted >= interval_ns).then(|| WallNs(last.0 - i128::from(interval_ns)));
         let earlier = found.as_ref();
         let certain = certain.max(earlier.and_then(|stuck| stuck.certain));
         // The jump to blame is the one that ended the time of the latest stamp.
         found = match (earlier, ended.ended_by) {
             (Some(stuck), _) if stuck.possible >= last => Some(Stuck { certain, ..*stuck }),
-            (_, Some(jump)) => {
-                Some(Stuck { certain, possible: last, jump, since: ended.to, sampled: ended.to })
-            }
+            (_, Some(jump)) => Some(Stuck { certain, possible: last, jump, since: ended.to, behind_ns: 0 }),
             // A gap in what is known: whoever ended it is not known, the next one that is takes the blame.
             (stuck, None) => stuck.map(|stuck| Stuck { certain, ..*stuck }),
         };
     }
-    found.filter(|stuck| wall < stuck.possible)
+    let stuck = found.filter(|stuck| wall < stuck.possible)?;
+    let within = |last: WallNs| last.0 > stuck.possible.0 - i128::from(interval_ns);
+    let offsets = fed().filter(|ended| within(ended.last_wall())).map(|ended| ended.offset);
+    let behind = |offset: OffsetNs| {
+        let behind = i128::from(offset.0) - i128::from(timeline.now().offset.0);
+        u64::try_from(behind.max(0)).unwrap_or(u64::MAX)
+    };
+    Some(Stuck { behind_ns: offsets.map(behind).min().unwrap_or_default(), ..stuck })
 }
 
 #[cfg(test)]
@@ -96,6 +103,22 @@ mod tests {
         let young = stuck(&timeline, boot(95), POLL, boot(110)).unwrap();
         assert_eq!((young.certain, young.possible), (None, wall(1100)));
         assert!(!young.is_certain(timeline.wall(boot(110))));
+    }
+
+    #[test]
+    fn how_far_behind_is_what_a_spike_sums_up() {
+        for (jumps, now, behind) in [
+            (&[(100, -60)][..], 101, 60),
+            (&[(100, -60), (110, 30)], 111, 30),
+            (&[(100, 3600), (160, -3600)], 161, 3600),
+            // The latest stamp may be of before the first jump or of before the second, which was later.
+            (&[(100, -60), (159, -60)], 160, 60),
+            (&[(100, -60), (120, -60)], 130, 120),
+        ] {
+            let timeline = timeline(1000, jumps);
+            let found = stuck(&timeline, boot(0), POLL, boot(now)).unwrap();
+            assert_eq!(found.behind_ns, behind * SECOND.unsigned_abs(), "{jumps:?}");
+        }
     }
 
     #[test]

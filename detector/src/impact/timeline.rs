@@ -87,14 +87,21 @@ impl Timeline {
         if self.segments.len() <= MOST {
             return;
         }
-        // Of the two oldest the one that reached further stays, from the beginning of both.
+        // Of the two oldest the one that reached further stays, as if it had reached that at the end of both, and had
+        // lasted as long as it did.
         let (Some(first), Some(second)) = (self.segments.pop_front(), self.segments.pop_front()) else {
             return;
         };
         let end = self.segments.front().map_or(second.from, |third| third.from);
-        let reached = |segment: &Segment, end| segment.offset.wall_at(end);
-        let further = if reached(&first, second.from) > reached(&second, end) { first } else { second };
-        self.segments.push_front(Segment { from: first.from, ..further });
+        let reached = first.offset.wall_at(second.from);
+        let further = if reached > second.offset.wall_at(end) {
+            let offset = i64::try_from(reached.0 - i128::from(end.0)).unwrap_or(i64::MAX);
+            let lasted = second.from.0.saturating_sub(first.from.0);
+            Segment { offset: OffsetNs(offset), from: BootNs(end.0.saturating_sub(lasted)), jump: first.jump }
+        } else {
+            second
+        };
+        self.segments.push_front(further);
     }
 
     /// The segment that lasts.
@@ -111,7 +118,8 @@ impl Timeline {
     /// What the wall clock showed at `at`: right after it, if there was a jump.
     pub fn wall_of(&self, at: BootNs) -> WallNs {
         let held = self.segments.iter().rev().find(|segment| segment.from <= at);
-        held.copied().unwrap_or_else(|| self.now()).offset.wall_at(at)
+        let held = held.or(self.segments.front()).copied();
+        held.unwrap_or_else(|| self.now()).offset.wall_at(at)
     }
 
     /// When the wall clock will show `wall`, if nobody steps it; nothing before boot.
@@ -217,6 +225,15 @@ pub(crate) mod tests {
         timeline.enter(Turn { jump: 5, at: boot(50), old, new });
         let last = timeline.ended().last().unwrap();
         assert_eq!((last.last_wall(), last.ended_by), (wall(2050), Some(5)));
+    }
+
+    #[test]
+    fn what_storms_sum_up_reaches_no_further_than_it_did() {
+        let mut jumps = vec![(100, 5000), (101, -5000)];
+        jumps.extend((102..3000).map(|at| (at, if at % 2 == 0 { -1 } else { 1 })));
+        let timeline = timeline(1000, &jumps[..1100]);
+        let furthest = timeline.ended().max_by_key(EndedSegment::last_wall).unwrap();
+        assert_eq!((furthest.last_wall(), furthest.to.0 - furthest.from.0), (wall(6101), 1_000_000_000));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) struct Cache<'a> {
     pub holder: &'a str,
     /// When it was empty last.
     pub emptied: BootNs,
-    /// How often it is fed, ns.
+    /// How often it is fed at least, ns.
     pub interval_ns: u64,
     /// What is shown instead of the rate.
     pub shows: &'a str,
@@ -55,9 +55,10 @@ fn reaches_beyond_a_sample(stuck: &Stuck, cache: &Cache<'_>, case: &Case<'_>) ->
 fn finding(cache: &Cache<'_>, case: &Case<'_>, container: &Container, stuck: &Stuck) -> Option<Finding> {
     let until = case.timeline.boot_at(stuck.possible)?;
     let left = until.0.saturating_sub(case.now.0);
-    let certain = stuck.is_certain(case.timeline.now().offset.wall_at(stuck.since));
+    // For sure that it stands still, and that it does until about then.
+    let certain = stuck.certain >= Some(WallNs(stuck.possible.0 - i128::from(cache.interval_ns)));
     let nanocores = container.cpu.and_then(|cpu| cpu.nanocores);
-    let spike = cache.spikes.then(|| Spike::new(stuck, until, cache.interval_ns, nanocores));
+    let spike = cache.spikes.then(|| Spike::new(stuck, cache.interval_ns, nanocores));
     let then = spike
         .as_ref()
         .filter(|spike| spike.nanocores.is_none_or(|nanocores| nanocores >= WORTH_A_WORD_NANOCORES))
@@ -109,10 +110,11 @@ struct Spike {
 }
 
 impl Spike {
-    fn new(stuck: &Stuck, until: BootNs, interval_ns: u64, nanocores: Option<u64>) -> Self {
-        let elapsed = u128::from(until.0.saturating_sub(stuck.sampled.0) + interval_ns);
+    fn new(stuck: &Stuck, interval_ns: u64, nanocores: Option<u64>) -> Self {
+        let elapsed = u128::from(stuck.behind_ns) + u128::from(interval_ns);
         let scaled = |rate: u64| {
-            u64::try_from(u128::from(rate) * elapsed / u128::from(interval_ns)).unwrap_or(u64::MAX)
+            u64::try_from(u128::from(rate).saturating_mul(elapsed) / u128::from(interval_ns))
+                .unwrap_or(u64::MAX)
         };
         Self { times: scaled(1), nanocores: nanocores.map(scaled) }
     }

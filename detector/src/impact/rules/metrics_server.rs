@@ -40,7 +40,7 @@ impl Rule for MetricsServer {
             };
             // Less is the gap that every jump makes.
             if started.0 - wall.0 < i128::from(2 * RESOLUTION_NS)
-                && case.now.0 - since.0 < DEFAULT_INTERVAL_NS
+                && case.now.0.saturating_sub(since.0) < DEFAULT_INTERVAL_NS
             {
                 continue;
             }

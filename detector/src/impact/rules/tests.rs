@@ -152,6 +152,17 @@ fn there_and_back_within_an_interval_may_leave_nothing() {
 }
 
 #[test]
+fn what_is_sure_is_how_long_as_well() {
+    let node = node("containerd", "1.7.24", vec![container("a", 0, wall(900))]);
+    // It stands still in any case, as the clock is 100 s behind in the end. An hour longer only if a sample was taken ahead.
+    let timeline = timeline(1000, &[(100, 3600), (104, -3700)]);
+    let found = assess(&Case { timeline: &timeline, node: &node, now: boot(105), assessed: boot(105) });
+    let stuck = found.iter().find(|found| found.kind == Kind::RuntimeCpuBaselineStuck).unwrap();
+    assert_eq!(stuck.evidence["certain"], false);
+    assert!(stuck.message.contains("unless no sample was taken"), "{}", stuck.message);
+}
+
+#[test]
 fn containers_of_after_the_jump_and_ended_ones_are_left_alone() {
     let mut ended = container("b", 0, wall(300));
     ended.state = ContainerState::Exited;
