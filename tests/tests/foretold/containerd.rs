@@ -2,7 +2,7 @@
 
 use timejump::{
     clock::{BootNs, WallNs},
-    impact::{Confidence, Kind, POLL_NS, evidence, stuck},
+    impact::{Confidence, Kind, POLL_AT_MOST_NS, evidence, stuck},
     node::{NodeFacts, StatsClass, kubelet_log},
 };
 use timejump_tests::node::kubelet_cache::{KubeletCache, Usage};
@@ -150,8 +150,8 @@ fn poll(
             let line = kubelet_log::parse(&refused.to_string()).unwrap();
             let (earliest, latest) = found.stamps();
             assert!(earliest <= Some(line.cached) && line.cached <= latest, "{refused}");
-            let expected = stuck(&answer.timeline, BootNs(0), POLL_NS, answer.at).unwrap();
-            assert!(evidence::is_of(line, &expected, POLL_NS), "{refused}");
+            let expected = stuck(&answer.timeline, BootNs(0), POLL_AT_MOST_NS, answer.at).unwrap();
+            assert!(evidence::is_of(line, &expected, POLL_AT_MOST_NS), "{refused}");
             Shown::Stuck
         }
         // Of a pod that idles 0 says nothing.
@@ -183,7 +183,7 @@ fn rates_stand_still_while_foretold() {
                 (Some(foretold), shown) => {
                     assert!(!foretold.surely, "{name} at {at}: {shown:?}");
                     // What is not sure is so for less than a poll.
-                    assert!(foretold.until.0 - at < POLL_NS, "{name} at {at}: {shown:?}");
+                    assert!(foretold.until.0 - at < POLL_AT_MOST_NS, "{name} at {at}: {shown:?}");
                 }
                 (None, shown) => assert_ne!(shown, Shown::Stuck, "{name} at {at}"),
             }
@@ -205,7 +205,7 @@ fn the_spike_is_at_least_what_was_foretold() {
         let (last, first, spike) = trial.spike().unwrap();
         let kept = trial.kept();
         let foretold = last.foretold.as_ref().unwrap();
-        assert!(first.at >= foretold.until && first.at.0 < foretold.until.0 + POLL_NS, "{name}");
+        assert!(first.at >= foretold.until && first.at.0 < foretold.until.0 + POLL_AT_MOST_NS, "{name}");
         let floor = foretold.spike.unwrap();
         assert!(spike >= floor, "{name}: {spike}, foretold {floor}");
         // All that was used since the sample that was kept, over the time that the stamps say went by.

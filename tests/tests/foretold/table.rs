@@ -11,7 +11,7 @@ use crate::{
 };
 
 const HEAD: &str = "\
-| recording | who stands still | polls foretold, of these sure | polls seen to | foretold to end, after the step | went on between | spike foretold, at least | spike seen |
+| recording | who stands still | polls foretold, of these sure | polls observed | foretold to end, after the step | ended between | spike foretold, at least | spike seen |
 |---|---|---|---|---|---|---|---|
 ";
 

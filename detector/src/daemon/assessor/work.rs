@@ -17,8 +17,8 @@ use crate::{
     daemon::journal::Teller,
     deliver::{Message, NodeReport, locked},
     impact::{
-        ANNOUNCE_NS, Book, Case, Confidence, Ended, Impact, Kind, POLL_NS, State, Stuck, Timeline, Turn,
-        assess, evidence, stuck,
+        ANNOUNCE_NS, Book, Case, Confidence, Ended, Impact, Kind, POLL_AT_MOST_NS, State, Stuck, Timeline,
+        Turn, assess, evidence, stuck,
     },
     node::{
         Node, Process, RuntimeState,
@@ -390,7 +390,7 @@ impl Work {
 
     /// The cache of kubelet's that should be stuck, if it is used.
     fn expected_stuck(&self) -> Option<Stuck> {
-        stuck(&self.timeline, self.node.facts().kubelet_since, POLL_NS, now())
+        stuck(&self.timeline, self.node.facts().kubelet_since, POLL_AT_MOST_NS, now())
     }
 
     /// After a jump back: kubelet's log tells whether its cache is stuck, also where no rule expects that.
@@ -419,7 +419,8 @@ impl Work {
             self.following = None;
             return;
         };
-        if evidence::is_of(line, &following.expected, POLL_NS) && following.stamps.len() < MOST_STAMPS {
+        if evidence::is_of(line, &following.expected, POLL_AT_MOST_NS) && following.stamps.len() < MOST_STAMPS
+        {
             following.stamps.insert(line.cached);
             following.tell_at.get_or_insert(Instant::now() + ONE_POLL);
         }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{ANNOUNCE_NS, POLL_NS};
+use super::{ANNOUNCE_NS, POLL_AT_MOST_NS};
 use crate::{
     clock::{BootNs, DeltaNs, WallNs},
     impact::{Case, Finding, Kind, Remedy, Stuck, stuck},
@@ -139,4 +139,4 @@ pub(super) fn span(ns: u64) -> String {
     text.trim_start_matches('+').to_owned()
 }
 
-pub(super) const DEFAULT_INTERVAL_NS: u64 = POLL_NS;
+pub(super) const DEFAULT_INTERVAL_NS: u64 = POLL_AT_MOST_NS;

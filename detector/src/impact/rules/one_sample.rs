@@ -6,7 +6,7 @@
 
 use serde_json::json;
 
-use super::{NOTICEABLE_NS, POLL_NS, cache::span, runtime_rates};
+use super::{NOTICEABLE_NS, POLL_AT_MOST_NS, POLL_NS, cache::span, runtime_rates};
 use crate::{
     clock::{BootNs, DeltaNs},
     impact::{Case, Finding, Kind, Remedy, Rule, Subject},
@@ -53,6 +53,7 @@ impl Rule for OneSample {
 
 struct Effect {
     kind: Kind,
+    /// By when it has passed.
     interval_ns: u64,
     rule: &'static str,
     message: String,
@@ -61,23 +62,26 @@ struct Effect {
 fn effect(class: StatsClass, delta: DeltaNs, holder: &str) -> Option<Effect> {
     let forward = delta.0 > 0;
     let size = delta.magnitude();
-    let (interval_ns, rule) = match class {
+    let polled = (POLL_NS, POLL_AT_MOST_NS);
+    let collected = (runtime_rates::COLLECT_PERIOD_NS, runtime_rates::COLLECT_PERIOD_NS);
+    let ((least_ns, interval_ns), rule) = match class {
         StatsClass::KubeletCache => {
-            (POLL_NS, "pkg/kubelet/stats/cri_stats_provider.go: getAndUpdateContainerUsageNanoCores")
+            (polled, "pkg/kubelet/stats/cri_stats_provider.go: getAndUpdateContainerUsageNanoCores")
         }
-        StatsClass::Baseline => (POLL_NS, "containerd container_stats_list.go: getUsageNanoCores"),
+        StatsClass::Baseline => (polled, "containerd container_stats_list.go: getUsageNanoCores"),
         StatsClass::Collector | StatsClass::CollectorByWall => {
-            (runtime_rates::COLLECT_PERIOD_NS, "containerd internal/cri/server/stats_collector.go")
+            (collected, "containerd internal/cri/server/stats_collector.go")
         }
-        StatsClass::Unchecked => (POLL_NS, "cri-o internal/lib/stats/stats_server.go: updateUsageNanoCores"),
+        StatsClass::Unchecked => (polled, "cri-o internal/lib/stats/stats_server.go: updateUsageNanoCores"),
         StatsClass::Unknown => {
             let message = format!("what {holder} does with CPU rates at a jump is not known");
-            return Some(Effect { kind: Kind::CpuStatsUnknown, interval_ns: POLL_NS, rule: "none", message });
+            let kind = Kind::CpuStatsUnknown;
+            return Some(Effect { kind, interval_ns: POLL_AT_MOST_NS, rule: "none", message });
         }
     };
     let of_all = "of each container that runs";
     let (kind, message) = if forward {
-        let part = 1 + size / interval_ns;
+        let part = 1 + size / least_ns;
         let words = format!("one CPU rate {of_all} is too small, by up to {part} times");
         (Kind::CpuSampleDiluted, words)
     } else if class == StatsClass::Unchecked {
