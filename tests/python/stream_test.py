@@ -1,11 +1,13 @@
 """The stream `timejump.v1` for a client that is not Rust: Python's grpcio, by reflection alone and from the proto.
 
-    python stream_test.py TIMEJUMP_FEED [NAME...]
+    python stream_test.py TIMEJUMP_FEED TIMEJUMP_CRI [NAME...]
 
-No clock is touched: `timejump-feed` makes the jumps up.
+No clock is touched: `timejump-feed` makes the jumps up, `timejump-cri` the containers.
 """
 
+import functools
 import importlib
+import json
 import pathlib
 import stat
 import sys
@@ -19,6 +21,7 @@ from grpc_tools import protoc
 
 import runner
 from certificates import Authority
+from cri import Cri
 from dynamic import HEALTH, LOCALHOST, TIMEJUMP, Client, kind, sequences, take, take_up_to
 from feed import PATIENCE, Feed
 
@@ -26,6 +29,7 @@ PROTO = pathlib.Path(__file__).resolve().parent.parent.parent / "detector" / "pr
 SECOND = 1_000_000_000
 HOUR = 3600 * SECOND
 BINARY = None
+CRI = None
 
 
 class Case(unittest.TestCase):
@@ -40,6 +44,15 @@ class Case(unittest.TestCase):
         feed = Feed(BINARY, self.home, *arguments)
         self.addCleanup(feed.kill)
         return feed
+
+    def node(self, *arguments):
+        """A made-up runtime, a feed that looks at it for what jumps spoil, and a client."""
+        cri = Cri(CRI, self.home, *arguments)
+        self.addCleanup(cri.kill)
+        feed, client = self.pair("--cri-endpoint", cri.socket)
+        # It has been looked at once.
+        self.until(lambda: client.call("GetStatus").node.listed_boottime_ns, "nobody looked at the node")
+        return cri, feed, client
 
     def client(self, target, credentials=None, options=()):
         client = Client(target, credentials, options)
@@ -81,6 +94,23 @@ class Case(unittest.TestCase):
         stream.cancel()
 
 
+@functools.cache
+def generated():
+    """Messages and stubs, as protoc makes them."""
+    with tempfile.TemporaryDirectory(prefix="timejump-") as home:
+        done = protoc.main(
+            ["protoc", f"-I{PROTO}", f"--python_out={home}", f"--grpc_python_out={home}"]
+            + ["timejump/v1/timejump.proto"]
+        )
+        assert done == 0, done
+        sys.path.insert(0, home)
+        try:
+            names = ("timejump.v1.timejump_pb2", "timejump.v1.timejump_pb2_grpc")
+            return tuple(importlib.import_module(name) for name in names)
+        finally:
+            sys.path.remove(home)
+
+
 # Quiet jumps as well.
 EVERYTHING = {"minForwardNs": 0, "minBackwardNs": 0}
 
@@ -92,7 +122,9 @@ class Finding(Case):
         self.assertIn(TIMEJUMP, services)
         self.assertIn(HEALTH, services)
         methods = set(client.pool.FindServiceByName(TIMEJUMP).methods_by_name)
-        self.assertEqual(methods, {"Watch", "ListJumps", "GetJump", "ListImpacts", "GetStatus"})
+        self.assertEqual(
+            methods, {"Watch", "ListJumps", "GetJump", "ListImpacts", "ListContainers", "GetStatus"}
+        )
 
     def test_reflection_answers_in_both_versions(self):
         from grpc_reflection.v1alpha import reflection_pb2 as messages
@@ -118,17 +150,7 @@ class Finding(Case):
         self.refused(grpc.StatusCode.NOT_FOUND, lambda: client.call("Check", {"service": "x"}, service=HEALTH))
 
     def test_from_the_proto(self):
-        generated = self.home / "generated"
-        generated.mkdir()
-        done = protoc.main(
-            ["protoc", f"-I{PROTO}", f"--python_out={generated}", f"--grpc_python_out={generated}"]
-            + ["timejump/v1/timejump.proto"]
-        )
-        self.assertEqual(done, 0)
-        sys.path.insert(0, str(generated))
-        self.addCleanup(sys.path.remove, str(generated))
-        v1 = importlib.import_module("timejump.v1.timejump_pb2")
-        stubs = importlib.import_module("timejump.v1.timejump_pb2_grpc")
+        v1, stubs = generated()
         feed = self.feed()
         with grpc.insecure_channel(feed.target, LOCALHOST) as channel:
             stub = stubs.TimeJumpStub(channel)
@@ -310,6 +332,121 @@ class Asking(Case):
             self.assertEqual([impact.id for page in pages for impact in page], [1, 2, 3, 4, 5, 6, 7])
         pages = self.pages(client, "ListImpacts", {"jump": 2, "pageSize": 3}, "impacts")
         self.assertEqual([[impact.id for impact in page] for page in pages], [[1, 3, 5], [7]])
+
+
+    def test_an_impact_with_both_clocks_and_its_end(self):
+        feed, client = self.pair()
+        live = client.watch(filter={"kinds": "KINDS_IMPACTS"})
+        feed.jumps(1)
+        impact = {"id": 1, "jump": 1, "kind": "probes_suspended", "boot_id": "b"}
+        times = {"from_wall_ns": 7, "until_wall_ns": 90, "from_boottime_ns": 5, "until_boottime_ns": 88}
+        feed.tell({"impact": {**impact, **times}})
+        feed.tell({"impact": {"id": 1, "jump": 1, "kind": "probes_suspended", "state": "resolved"}})
+        told, ended = [response.impact for response in take(live, 2)]
+        live.cancel()
+        states = type(told).DESCRIPTOR.fields_by_name["state"].enum_type.values_by_name
+        opened, resolved = states["IMPACT_STATE_OPEN"].number, states["IMPACT_STATE_RESOLVED"].number
+        self.assertEqual((told.state, told.boot_id), (opened, "b"))
+        self.assertEqual((told.from_wall_ns, told.until_wall_ns), (7, 90))
+        self.assertEqual((told.from_boottime_ns, told.until_boottime_ns), (5, 88))
+        self.assertEqual(ended.state, resolved)
+        for field in ("from_wall_ns", "until_wall_ns", "from_boottime_ns", "until_boottime_ns"):
+            self.assertFalse(ended.HasField(field), field)
+        # Of the past, how it stands now.
+        self.assertEqual(client.call("ListImpacts").impacts[0].state, resolved)
+
+
+STUCK = "runtime_cpu_baseline_stuck"
+# The runtime has just begun, so it may have no sample of before the jump.
+STANDS_STILL = ("stuck", "perhaps_stuck")
+
+
+class Node(Case):
+    def impacts(self, stream, done):
+        """Entries of the stream until `done` says that they are enough."""
+        told = []
+        while not done(told):
+            told.append(take(stream, 1)[0].impact)
+        return told
+
+    def test_containers(self):
+        cri, feed, client = self.node("--pods", "2", "--containers", "2", "--namespace", "prod")
+        before = client.call("ListContainers")
+        self.assertEqual([container.cache for container in before.containers], 4 * ["sound"])
+        self.assertFalse(before.HasField("last_jump"))
+        first = before.containers[0]
+        self.assertEqual((first.pod.namespace, first.attempt, len(first.id)), ("prod", 0, 64))
+        for field in ("kind", "impact", "jump", "confidence", "until_wall_ns", "remaining_ns"):
+            self.assertFalse(first.HasField(field), field)
+        stream = client.watch(filter={"kinds": "KINDS_IMPACTS"})
+        cri.tell(f"jump {-HOUR}")
+        feed.tell({"delta_ns": -HOUR})
+        told = self.impacts(stream, lambda told: sum(impact.kind == STUCK for impact in told) == 4)
+        for impact in (impact for impact in told if impact.kind == STUCK):
+            self.assertEqual((impact.jump, impact.state, impact.confidence), (1, 1, 1))
+            lasts = impact.until_boottime_ns - impact.from_boottime_ns
+            self.assertEqual(lasts, HOUR, "until the wall clock shows again what it showed before")
+            self.assertEqual(impact.until_wall_ns - impact.from_wall_ns, lasts)
+            self.assertEqual(json.loads(impact.evidence_json)["holder"], "containerd 1.7.24")
+        after = client.call("ListContainers")
+        self.assertEqual((after.last_jump.sequence, after.last_jump.delta_ns), (1, -HOUR))
+        self.assertEqual({container.id for container in after.containers}, {it.id for it in before.containers})
+        numbers = {impact.id for impact in told if impact.kind == STUCK}
+        self.assertEqual({container.impact for container in after.containers}, numbers)
+        for container in after.containers:
+            self.assertIn(container.cache, STANDS_STILL)
+            self.assertEqual((container.kind, container.jump), (STUCK, 1))
+            self.assertEqual(container.until_boottime_ns - after.now_boottime_ns, container.remaining_ns)
+            self.assertLess(abs(container.until_wall_ns - after.now_wall_ns - container.remaining_ns), SECOND)
+        cri.tell(f"jump {HOUR}")
+        feed.tell({"delta_ns": HOUR})
+        ended = self.impacts(stream, lambda told: sum(it.kind == STUCK and it.state == 2 for it in told) == 4)
+        stream.cancel()
+        whys = {json.loads(impact.evidence_json)["ended"] for impact in ended if impact.kind == STUCK}
+        self.assertEqual(whys, {"clock_stepped"})
+
+    def test_status_tells_of_the_node(self):
+        cri, feed, client = self.node("--profile", "cri-dockerd", "--pods", "1", "--containers", "3")
+        node = client.call("GetStatus").node
+        self.assertEqual((node.runtime_ok, node.runtime_state, node.containers), (True, "answers", 3))
+        runtime = node.runtime
+        self.assertEqual((runtime.name, runtime.version, runtime.api), ("docker", "20.10.24", "v1"))
+        self.assertEqual((runtime.endpoint, getattr(runtime, "class")), (str(cri.socket), "kubelet_cache"))
+        self.assertEqual(runtime.process.pid, cri.process.pid)
+        self.assertEqual(list(node.open), [])
+        feed.tell({"delta_ns": -HOUR})
+
+        def stuck():
+            found = client.call("GetStatus").node.open
+            return [(it.count, it.confidence) for it in found if it.kind == "kubelet_cpu_cache_stuck"]
+
+        self.until(lambda: stuck() == [(3, 1)], "three that are predicted")
+        # Gone: that is told, and what is known of it stays.
+        cri.kill()
+        self.assertEqual(len(client.call("ListContainers").containers), 3)
+        node = client.call("GetStatus").node
+        self.assertFalse(node.runtime_ok)
+        self.assertIn("cannot connect to", node.runtime_state)
+        self.assertEqual(node.runtime.name, "docker")
+
+    def test_containers_from_the_proto(self):
+        v1, stubs = generated()
+        cri, feed, _ = self.node("--profile", "containerd-2.4", "--pods", "1", "--containers", "1")
+        with grpc.insecure_channel(feed.target, LOCALHOST) as channel:
+            stub = stubs.TimeJumpStub(channel)
+            wanted = v1.Filter(kinds=v1.KINDS_IMPACTS)
+            stream = stub.Watch(v1.WatchRequest(filter=wanted), timeout=PATIENCE)
+            stream.initial_metadata()
+            cri.tell(f"jump {-HOUR}")
+            feed.tell({"delta_ns": -HOUR})
+            impact = take(stream, 1)[0].impact
+            stream.cancel()
+            self.assertEqual((impact.kind, impact.state), ("runtime_cpu_frozen", v1.IMPACT_STATE_OPEN))
+            self.assertEqual((impact.confidence, impact.remedy), (v1.CONFIDENCE_PREDICTED, v1.REMEDY_RESTART_RUNTIME))
+            listed = stub.ListContainers(v1.ListContainersRequest())
+            self.assertEqual([it.impact for it in listed.containers], [impact.id])
+            self.assertIn(listed.containers[0].cache, STANDS_STILL)
+            self.assertEqual(stub.GetStatus(v1.GetStatusRequest()).node.runtime, listed.node.runtime)
 
 
 class Following(Case):
@@ -650,5 +787,5 @@ class Doors(Case):
 
 
 if __name__ == "__main__":
-    BINARY = sys.argv[1]
-    sys.exit(runner.run(sys.modules[__name__], sys.argv[2:]))
+    BINARY, CRI = sys.argv[1:3]
+    sys.exit(runner.run(sys.modules[__name__], sys.argv[3:]))

@@ -20,6 +20,7 @@ use serde_json::Value;
 use timejump_tests::lines::{Line, Status};
 
 const FEED: &str = env!("CARGO_BIN_EXE_timejump-feed");
+const CRI: &str = env!("CARGO_BIN_EXE_timejump-cri");
 const SECOND: i64 = 1_000_000_000;
 const HOUR: i64 = 3600 * SECOND;
 /// Between 2024, where the feed's clock begins, and far beyond the present.
@@ -172,7 +173,7 @@ fn python_is_served_by_reflection_and_from_the_proto() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/stream_test.py");
     let output = Command::new(python)
         .arg(script)
-        .arg(FEED)
+        .args([FEED, CRI])
         .env("PYTHONDONTWRITEBYTECODE", "1")
         // It tells of each handshake that a test wants to fail.
         .env("GRPC_VERBOSITY", "NONE")
