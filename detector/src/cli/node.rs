@@ -1,6 +1,6 @@
 //! Where to look for what jumps spoil.
 
-use std::path::PathBuf;
+use std::{env, path::PathBuf};
 
 use clap::Args;
 
@@ -14,14 +14,17 @@ use crate::{
     },
 };
 
+const ENDPOINT: &str = "CONTAINER_RUNTIME_ENDPOINT";
+
 /// Where to look for victims.
 #[derive(Clone, Debug, Args)]
 pub(super) struct NodeArgs {
     /// Do not look for what jumps spoil on this node: jumps alone
     #[arg(long, conflicts_with_all = ["cri_endpoint", "kubelet_log", "kubelet_version"])]
     no_node: bool,
-    /// The container runtime's socket: a path, or unix:///path. Found where kubelet and crictl find it unless given
-    #[arg(long, env = "CONTAINER_RUNTIME_ENDPOINT", value_name = "SOCKET", value_parser = parse_endpoint)]
+    /// The container runtime's socket: a path, or unix:///path. Else `CONTAINER_RUNTIME_ENDPOINT`, else found where kubelet
+    /// and crictl find it
+    #[arg(long, value_name = "SOCKET", value_parser = parse_endpoint)]
     cri_endpoint: Option<PathBuf>,
     /// Where kubelet logs to, for what it says of its caches: auto, journal, none or a file
     #[arg(long, value_name = "WHERE", default_value = "auto")]
@@ -46,7 +49,7 @@ impl NodeArgs {
         NodeSettings {
             enabled: !self.no_node,
             places: Places {
-                endpoint: self.cri_endpoint.clone(),
+                endpoint: self.cri_endpoint.clone().or_else(from_environment),
                 cgroups,
                 kubelet_version: self.kubelet_version,
             },
@@ -56,6 +59,18 @@ impl NodeArgs {
                 ca: self.kubelet_ca.clone(),
                 token: self.kubelet_token.clone(),
             },
+        }
+    }
+}
+
+/// crictl's own variable. It may be set for others, and to what only they understand: no reason not to start.
+fn from_environment() -> Option<PathBuf> {
+    let text = env::var(ENDPOINT).ok().filter(|text| !text.is_empty())?;
+    match parse_endpoint(&text) {
+        Ok(path) => Some(path),
+        Err(error) => {
+            tracing::warn!("{ENDPOINT} is passed over: {error}");
+            None
         }
     }
 }

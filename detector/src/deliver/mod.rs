@@ -14,6 +14,7 @@ mod status_screen;
 pub mod stream;
 mod table;
 mod tally;
+mod victims;
 
 pub use backend::{Backend, Unresponsive, locked};
 pub use human::{human_line, printable, who};

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use super::{
     Colour,
-    human::{count, name, printable, standing, unwatched, victim},
+    human::{name, printable, unwatched},
     json::word,
+    victims::victims,
 };
 use crate::{
     actor::Actor,
     clock::{BootNs, DeltaNs},
-    impact::{Impact, Remedy, State},
+    impact::Impact,
     ledger::{Evidence, Excursion, Jump},
     store::Burst,
 };
@@ -84,54 +85,9 @@ pub fn show_screen(shown: &Shown, colour: Colour) -> String {
     }
     if !shown.impacts.is_empty() {
         text.push('\n');
-        impacts(&mut text, &shown.impacts, colour);
+        text += &victims(&shown.impacts, colour);
     }
     text
-}
-
-/// Victims shown of each kind.
-const VICTIMS: usize = 10;
-
-/// By kind, in the order in which they came.
-fn impacts(text: &mut String, impacts: &[Impact], colour: Colour) {
-    let mut kinds: Vec<&str> = Vec::new();
-    for impact in impacts {
-        if !kinds.contains(&impact.kind.as_str()) {
-            kinds.push(&impact.kind);
-        }
-    }
-    for kind in kinds {
-        let of_kind: Vec<_> = impacts.iter().filter(|impact| impact.kind == kind).collect();
-        let victims = count(u64::try_from(of_kind.len()).unwrap_or(u64::MAX), "victim");
-        let _ = writeln!(text, "{}  {victims}", colour.bold(&printable(kind)));
-        for impact in of_kind.iter().take(VICTIMS) {
-            let _ = writeln!(text, "  {}: {}", printable(&victim(&impact.subject)), standing(impact));
-            let end = if impact.state == State::Resolved { "until" } else { "ends " };
-            if let Some(until) = impact.until {
-                let boot =
-                    impact.until_boot.map_or_else(String::new, |at| format!(", {} after boot", span(at.0)));
-                let _ = writeln!(text, "    {end}  {}{boot}", until.short());
-            }
-            let _ = writeln!(text, "    {}", printable(&impact.message));
-            if impact.state == State::Open {
-                let _ = writeln!(text, "    remedy {}", remedy(impact.remedy));
-            }
-        }
-        if of_kind.len() > VICTIMS {
-            let _ = writeln!(text, "  and {} more: -o json has them all", of_kind.len() - VICTIMS);
-        }
-    }
-}
-
-/// What to do, in words.
-fn remedy(remedy: Remedy) -> &'static str {
-    match remedy {
-        Remedy::RestartKubelet => "restart kubelet, or wait",
-        Remedy::DeletePod => "delete the pod, or wait",
-        Remedy::RestartRuntime => "restart the container runtime (containers go on running), or wait",
-        Remedy::Wait => "wait",
-        Remedy::None => "none needed",
-    }
 }
 
 /// What a piece of evidence says.
@@ -241,7 +197,7 @@ fn elapsed(from: BootNs, to: BootNs) -> u64 {
     to.0.saturating_sub(from.0)
 }
 
-fn span(ns: u64) -> String {
+pub(super) fn span(ns: u64) -> String {
     let text = DeltaNs(i64::try_from(ns).unwrap_or(i64::MAX)).short();
     text.trim_start_matches('+').to_owned()
 }

@@ -7,10 +7,12 @@ use super::{
     human::{count, printable},
     json::word,
 };
-use crate::clock::{DeltaNs, WallNs};
+use crate::clock::DeltaNs;
 
-/// The widest that a pod's name may be; longer ones lose their middle.
-const NAME: usize = 30;
+/// Columns for a pod's name and for a container's; longer ones lose their middle.
+const NAMES: [usize; 2] = [36, 16];
+const SECOND_NS: u64 = 1_000_000_000;
+const DAY_NS: u64 = 86_400 * SECOND_NS;
 
 /// The screen.
 pub fn stats_screen(report: &ContainersReport, colour: Colour) -> String {
@@ -26,11 +28,19 @@ pub fn stats_screen(report: &ContainersReport, colour: Colour) -> String {
     });
     field("clock", &format!("{}, up {}{last}", report.wall.short(), span(now.0)));
     text.push('\n');
+    let running = report.node.containers;
     if report.containers.is_empty() {
-        text += "no containers\n";
+        let _ = match running {
+            0 => writeln!(text, "no containers run"),
+            _ => writeln!(
+                text,
+                "{}, none of them with a CPU rate that stands still",
+                count(running, "container")
+            ),
+        };
         return text;
     }
-    let names = ["POD", "CONTAINER", "CORES", "CPU RATE", "FOR", "THEN ONCE", "UNTIL"];
+    let names = ["POD", "CONTAINER", "CORES", "CPU RATE", "FOR", "SPIKE ≥", "UNTIL"];
     let head = line(names.map(str::to_owned), |state| state);
     let _ = writeln!(text, "{}", colour.bold(&head));
     for container in &report.containers {
@@ -38,8 +48,14 @@ pub fn stats_screen(report: &ContainersReport, colour: Colour) -> String {
     }
     let stuck = report.containers.iter().filter(|container| container.kind.is_some()).count();
     let stuck = u64::try_from(stuck).unwrap_or(u64::MAX);
-    let all = u64::try_from(report.containers.len()).unwrap_or(u64::MAX);
-    let _ = writeln!(text, "\n{}, {stuck} with a CPU rate that cannot be trusted", count(all, "container"));
+    let _ = writeln!(text, "\n{}, {stuck} with a CPU rate that stands still", count(running, "container"));
+    let spiking = |container: &&ContainerReport| container.spike_times_at_least.is_some();
+    let mut spikes = report.containers.iter().filter(spiking).peekable();
+    if spikes.peek().is_some() {
+        text += "SPIKE: the one rate, in cores, that is shown when it moves again";
+        let times = spikes.any(|container| container.spike_nanocores_at_least.is_none());
+        text += if times { "; × so many times the real one\n" } else { "\n" };
+    }
     text
 }
 
@@ -75,8 +91,7 @@ pub(super) fn node_fields(node: &NodeReport, field: &mut impl FnMut(&str, &str))
 }
 
 fn row(container: &ContainerReport, colour: Colour) -> String {
-    let pod = shortened(&format!("{}/{}", container.pod.namespace, container.pod.name));
-    let name = printable(&container.name);
+    let pod = format!("{}/{}", container.pod.namespace, container.pod.name);
     let cores = container.nanocores.map_or_else(|| "-".to_owned(), cores);
     let (state, paint): (&str, fn(Colour, &str) -> String) = match container.cache {
         CacheState::Sound => ("ok", Colour::faint),
@@ -86,59 +101,81 @@ fn row(container: &ContainerReport, colour: Colour) -> String {
     };
     let confidence = container.confidence.filter(|_| container.cache == CacheState::Stuck);
     let confidence = confidence.map_or_else(String::new, |confidence| format!(", {}", word(confidence)));
-    let then = match (container.spike_nanocores_at_least, container.spike_times_at_least) {
-        (Some(nanocores), _) => format!("≥ {} cores", self::cores(nanocores)),
+    let spike = match (container.spike_nanocores_at_least, container.spike_times_at_least) {
+        (Some(nanocores), _) => self::cores(nanocores),
         (None, Some(times)) => format!("× {times}"),
         (None, None) => String::new(),
     };
     let columns = [
         printable(&pod),
-        name,
+        printable(&container.name),
         cores,
         format!("{state}{confidence}"),
         container.remaining_ns.map_or_else(String::new, span),
-        then,
-        container.until.map_or_else(String::new, WallNs::short),
+        spike,
+        until(container),
     ];
     line(columns, |state| paint(colour, &state))
 }
 
+/// Its time if it comes within a day, else its day.
+fn until(container: &ContainerReport) -> String {
+    let Some(until) = container.until else { return String::new() };
+    let text = until.short();
+    let soon = container.remaining_ns.is_some_and(|left| left < DAY_NS);
+    match text.split_once(' ') {
+        Some((_, time)) if soon => time.to_owned(),
+        Some((day, _)) => day.to_owned(),
+        None => text,
+    }
+}
+
 fn line(columns: [String; 7], paint: impl Fn(String) -> String) -> String {
-    let [pod, name, cores, state, left, then, until] = columns;
+    let [pod, name, cores, state, left, spike, until] = columns;
+    let [(pod, pods), (name, names)] =
+        [(pod, NAMES[0]), (name, NAMES[1])].map(|(name, columns)| (shortened(&name, columns), columns));
     let state = paint(format!("{state:<16}"));
-    let line = format!("{pod:<NAME$} {name:<12} {cores:>6}  {state} {left:<8} {then:<12} {until}");
+    let line = format!("{pod:<pods$} {name:<names$} {cores:>6}  {state}  {left:>9}  {spike:>7}  {until}");
     line.trim_end().to_owned()
 }
 
-/// Two digits after the point, for what a container uses.
+/// Three digits or more: `0.30`, `39.8`, `108`.
 fn cores(nanocores: u64) -> String {
     let hundredths = nanocores.saturating_add(5_000_000) / 10_000_000;
-    if hundredths >= 10_000 {
-        return format!("{}", hundredths / 100);
+    match hundredths {
+        0..1_000 => format!("{}.{:02}", hundredths / 100, hundredths % 100),
+        1_000..10_000 => format!("{}.{}", hundredths / 100, hundredths % 100 / 10),
+        _ => format!("{}", hundredths / 100),
     }
-    format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
-/// Beginning and end tell pods apart, the middle does not.
-fn shortened(name: &str) -> String {
+/// What tells pods apart is at both ends; it is the longest in the middle.
+fn shortened(name: &str, columns: usize) -> String {
+    const TAIL: usize = 6;
     let length = name.chars().count();
-    if length <= NAME {
+    if length <= columns {
         return name.to_owned();
     }
-    let head: String = name.chars().take(NAME - 16).collect();
-    let tail: String = name.chars().skip(length - 15).collect();
+    let head: String = name.chars().take(columns - TAIL - 1).collect();
+    let tail: String = name.chars().skip(length - TAIL).collect();
     format!("{head}…{tail}")
 }
 
+/// To the second.
 fn span(ns: u64) -> String {
-    let text = DeltaNs(i64::try_from(ns).unwrap_or(i64::MAX)).short();
+    let seconds = ns.div_ceil(SECOND_NS).saturating_mul(SECOND_NS);
+    let text = DeltaNs(i64::try_from(seconds).unwrap_or(i64::MAX)).short();
     text.trim_start_matches('+').to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::BootNs, impact::Confidence, node::Pod};
+    use crate::{
+        clock::{BootNs, WallNs},
+        impact::Confidence,
+        node::Pod,
+    };
 
     fn container(pod: &str, cache: CacheState) -> ContainerReport {
         let stuck = cache == CacheState::Stuck;
@@ -157,7 +194,7 @@ mod tests {
             remaining_ns: stuck.then_some(3_590_000_000_000),
             nanocores: Some(300_000_000),
             spike_nanocores_at_least: stuck.then_some(108_300_000_000),
-            spike_times_at_least: None,
+            spike_times_at_least: stuck.then_some(361),
         }
     }
 
@@ -167,7 +204,11 @@ mod tests {
             now_boottime_ns: BootNs(110_000_000_000),
             wall: WallNs(1_780_297_610_000_000_000),
             last_jump: Some((17, BootNs(100_000_000_000), DeltaNs(-3_600_000_000_000))),
-            node: NodeReport { runtime_state: "there is none".into(), ..NodeReport::default() },
+            node: NodeReport {
+                runtime_state: "there is none".into(),
+                containers: 2,
+                ..NodeReport::default()
+            },
             containers: vec![
                 container("burn", CacheState::Stuck),
                 container(&"n".repeat(60), CacheState::Sound),
@@ -175,16 +216,44 @@ mod tests {
         };
         let text = stats_screen(&report, Colour::None);
         assert!(
-            text.contains("clock     2026-06-01 07:06:50Z, up 1m 50s; last jump #17 -1h 0m, 10.000s ago\n"),
+            text.contains("clock     2026-06-01 07:06:50Z, up 1m 50s; last jump #17 -1h 0m, 10s ago\n"),
             "{text}"
         );
         for row in [
-            "POD                            CONTAINER     CORES  CPU RATE         FOR      THEN ONCE    UNTIL\n",
-            "default/burn                   c               0.30  stuck, observed  59m 50s  ≥ 108 cores  2026-06-01 08:06:40Z\n",
-            "default/nnnnnn…nnnnnnnnnnnnnnn c               0.30  ok\n",
+            "POD                                  CONTAINER         CORES  CPU RATE                FOR  SPIKE ≥  UNTIL\n",
+            "default/burn                         c                  0.30  stuck, observed     59m 50s      108  08:06:40Z\n",
+            "default/nnnnnnnnnnnnnnnnnnnnn…nnnnnn c                  0.30  ok\n",
         ] {
             assert!(text.contains(row), "{row} is not in\n{text}");
         }
-        assert!(text.ends_with("2 containers, 1 with a CPU rate that cannot be trusted\n"), "{text}");
+        assert!(text.contains("2 containers, 1 with a CPU rate that stands still\n"), "{text}");
+    }
+
+    #[test]
+    fn the_longest_row_fits() {
+        let mut container = container(&"n".repeat(253), CacheState::Stuck);
+        container.name = "c".repeat(63);
+        container.confidence = Some(Confidence::Predicted);
+        container.remaining_ns = Some(1_105 * DAY_NS + 10 * 3_600 * SECOND_NS);
+        container.nanocores = Some(128_000_000_000);
+        container.spike_nanocores_at_least = Some(1_036_800_000_000_000);
+        let row = row(&container, Colour::None);
+        assert!(row.ends_with("stuck, predicted  1105d 10h  1036800  2026-06-01"), "{row}");
+        assert!(row.chars().count() <= 110, "{row}");
+    }
+
+    #[test]
+    fn nothing_stuck_and_nothing_there() {
+        let mut report = ContainersReport {
+            now_boottime_ns: BootNs(0),
+            wall: WallNs(0),
+            last_jump: None,
+            node: NodeReport::default(),
+            containers: Vec::new(),
+        };
+        assert!(stats_screen(&report, Colour::None).ends_with("no containers run\n"));
+        report.node.containers = 6;
+        let text = stats_screen(&report, Colour::None);
+        assert!(text.ends_with("6 containers, none of them with a CPU rate that stands still\n"), "{text}");
     }
 }

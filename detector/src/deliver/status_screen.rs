@@ -58,14 +58,8 @@ fn daemon_lines(daemon: &DaemonReport) -> String {
         }
     }
     super::stats_screen::node_fields(&daemon.node, &mut |name, value| field(name, value.to_owned()));
-    let open: Vec<_> = daemon
-        .node
-        .open
-        .iter()
-        .map(|(kind, confidence, count)| format!("{count} × {kind} ({})", word(*confidence)))
-        .collect();
-    if !open.is_empty() {
-        field("impacts", open.join(", "));
+    for (n, (kind, confidence, count)) in daemon.node.open.iter().enumerate() {
+        field(if n == 0 { "impacts" } else { "" }, format!("{count} × {kind}, {}", word(*confidence)));
     }
     let store = &daemon.store;
     let place = store.path.as_ref().map_or_else(|| "in memory".to_owned(), |path| path.display().to_string());

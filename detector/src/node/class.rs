@@ -48,7 +48,7 @@ impl StatsClass {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::KubeletCache => "kubelet computes CPU rates, from a cache of its own",
-            Self::Baseline => "it computes CPU rates itself, against what it was asked last",
+            Self::Baseline => "it computes CPU rates itself, from when it was asked last",
             Self::Collector => "it computes CPU rates itself, once a second",
             Self::CollectorByWall => "it computes CPU rates itself, from samples ordered by the wall clock",
             Self::Unchecked => "it computes CPU rates itself and never asks whether time went on",

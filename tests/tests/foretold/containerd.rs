@@ -161,7 +161,7 @@ fn poll(
     if let Some(found) = found.as_ref().filter(|_| kind == Kind::RuntimeCpuBaselineStuck) {
         let seen = evidence::of_sample(found.0.kind, &taken.cri(), Some(taken.cpu), answer.wall);
         let want = (sample.pod == BURN).then_some(Confidence::Observed);
-        assert_eq!(seen.map(|seen| seen.confidence), want, "{sample:?}");
+        assert_eq!(seen.and_then(|seen| seen.confidence), want, "{sample:?}");
     }
     let foretold = found.map(|found| Foretold {
         surely: found.surely_holds(taken.stamp()),

@@ -200,7 +200,7 @@ fn the_runtimes_rate_is_0_while_foretold() {
         let burn = answer.of(BURN);
         let rate = burn.sample.usage_nano_cores.unwrap();
         let seen = evidence::of_sample(kind, &burn.cri(), Some(burn.cpu), answer.wall);
-        let seen = seen.map(|seen| seen.confidence);
+        let seen = seen.and_then(|seen| seen.confidence);
         if let Some(found) = findings.of(kind, &burn.sample.container) {
             assert!(found.surely_holds(burn.stamp()), "at {}", answer.at.0);
             assert_eq!((rate, seen), (0, Some(Confidence::Observed)), "at {}", answer.at.0);
@@ -243,7 +243,7 @@ fn every_line_of_kubelets_log_is_as_foretold() {
     // One a container, the same all the time.
     let until = incident.timeline().boot_at(*stamps.last().unwrap());
     let seen = evidence::of_log(stamps.iter().copied(), until);
-    assert_eq!((seen.confidence, seen.until), (Confidence::Observed, until));
+    assert_eq!((seen.confidence, seen.until), (Some(Confidence::Observed), until));
     assert_eq!(
         seen.value,
         serde_json::json!({

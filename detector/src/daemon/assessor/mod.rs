@@ -101,7 +101,8 @@ impl Assessor {
         let (turns, heard) = mpsc::channel(ON_THE_WAY);
         let (ask, questions) = mpsc::channel(16);
         let (end, ended) = oneshot::channel();
-        let report = Arc::new(Mutex::new(NodeReport::default()));
+        let unseen = NodeReport { runtime_state: "not looked at yet".into(), ..NodeReport::default() };
+        let report = Arc::new(Mutex::new(unseen));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(1)

@@ -65,11 +65,11 @@ fn finding(cache: &Cache<'_>, case: &Case<'_>, container: &Container, stuck: &St
         .map_or_else(String::new, |spike| format!("; then, once, {}", spike.words()));
     let unless = if certain { "" } else { ", unless no sample was taken while the clock was ahead" };
     let message = format!(
-        "{} shows {} until the wall clock passes {}, in {}{unless}{then}",
+        "{} shows {} until the wall clock passes {}, {} after the jump{unless}{then}",
         cache.holder,
         cache.shows,
         stuck.possible.short(),
-        span(left),
+        span(until.0.saturating_sub(stuck.since.0)),
     );
     let evidence = json!({
         "container_id": &*container.id,

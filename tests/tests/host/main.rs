@@ -2,123 +2,26 @@
 //!
 //! `TIMEJUMP_BIN` names the binary; without it these tests say so and pass, but fail where `CI` is set.
 
-use std::env;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Seek, Write};
+mod node;
+mod running;
+
+use std::fs;
+use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::thread::sleep;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::Signal;
+use running::{PATIENCE, Running, binary, home, output, output_at, run_json};
 use timejump_tests::idle::wake_ups;
 use timejump_tests::lines::{Line, Status};
 use timejump_tests::report::{Expect, Report};
-use timejump_tests::sys::clock::Deadline;
-use timejump_tests::sys::process::signal;
 
 const RUNGS: [&str; 5] = ["fentry", "kprobe", "raw_tracepoint", "tracepoint", "timerfd"];
 const NOBODY: u32 = 65534;
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The binary, where everybody may run it, or nothing if there is none.
-fn binary() -> Option<PathBuf> {
-    if let Some(path) = env::var_os("TIMEJUMP_BIN") {
-        return Some(path.into());
-    }
-    assert!(env::var_os("CI").is_none_or(|value| value.is_empty()), "TIMEJUMP_BIN is not set");
-    println!("skipped: TIMEJUMP_BIN is not set; `cargo xtask test` sets it");
-    None
-}
-
-/// A daemon that is ended even if the test fails.
-struct Running {
-    child: Child,
-    output: BufReader<std::process::ChildStdout>,
-    errors: File,
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        let errors = tempfile::tempfile().expect("a file for stderr");
-        let stderr = errors.try_clone().expect("a second handle");
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .expect("start timejump");
-        let output = BufReader::new(child.stdout.take().expect("piped"));
-        Self { child, output, errors }
-    }
-
-    fn line(&mut self) -> Line {
-        let mut line = String::new();
-        self.output.read_line(&mut line).expect("read its output");
-        assert!(!line.is_empty(), "timejump ended: {}", self.stderr());
-        Line::parse(&line).expect("a line of the contract")
-    }
-
-    fn status(&mut self) -> Status {
-        match self.line() {
-            Line::Status(status) => *status,
-            other => panic!("the first line is {other:?}"),
-        }
-    }
-
-    fn stderr(&mut self) -> String {
-        let mut text = String::new();
-        self.errors.rewind().expect("rewind");
-        self.errors.read_to_string(&mut text).expect("read its stderr");
-        text
-    }
-
-    /// SIGTERM; then all that it still wrote.
-    fn stop(mut self) -> Vec<Line> {
-        signal(&self.child, Signal::TERM).expect("SIGTERM");
-        let deadline = Deadline::after(PATIENCE);
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("wait") {
-                break status;
-            }
-            assert!(!deadline.passed(), "it did not end: {}", self.stderr());
-            sleep(Duration::from_millis(20));
-        };
-        assert!(status.success(), "after SIGTERM it ended with {status}: {}", self.stderr());
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).expect("read its output");
-        rest.lines().map(|line| Line::parse(line).expect("a line of the contract")).collect()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Both fail once it has ended, which is fine.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A daemon that keeps its state and its socket in `home`.
-fn run_json(binary: &Path, home: &Path) -> Command {
-    let mut command = Command::new(binary);
-    command.args(["run", "-o", "json", "--all", "--http", "127.0.0.1:0", "--state-dir"]);
-    command.arg(home.join("state")).arg("--socket").arg(home.join("timejump.sock"));
-    command
-}
-
-fn home() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a directory")
-}
-
-fn output(binary: &PathBuf, words: &[&str]) -> Output {
-    Command::new(binary).args(words).stdin(Stdio::null()).output().expect("run timejump")
-}
 
 /// What must hold of a status on any machine.
 fn is_sound(status: &Status) {
@@ -251,12 +154,6 @@ fn takes_the_socket_that_systemd_hands_over() {
     assert!(status.status.success(), "{status:?}");
     daemon.stop();
     assert!(path.exists(), "the socket is systemd's to take away");
-}
-
-fn output_at(binary: &Path, socket: &Path, words: &[&str]) -> Output {
-    let mut command = Command::new(binary);
-    command.args(words).arg("--address").arg(socket).stdin(Stdio::null());
-    command.output().expect("run timejump")
 }
 
 #[test]
