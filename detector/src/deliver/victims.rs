@@ -14,7 +14,7 @@ const MOST: usize = 10;
 /// Columns that a line may take.
 const COLUMNS: usize = 100;
 /// Columns for a victim's name.
-const NAME: usize = 36;
+const NAME: usize = 46;
 
 /// The victims, the kinds in the order in which they came.
 pub(super) fn victims(impacts: &[Impact], colour: Colour) -> String {
@@ -187,8 +187,8 @@ runtime_cpu_baseline_stuck  3 victims
   remedy: restart the container runtime (containers go on running), or wait
   containerd 1.7.24 shows the CPU rate 0 until the wall clock passes 2026-06-01 08:06:40Z, 1h 0m
   after the jump
-    default/a c                          then, once, at least 108.3 cores
-    default/b c                          then, once, at least 7.2 cores
+    default/a c                                    then, once, at least 108.3 cores
+    default/b c                                    then, once, at least 7.2 cores
   observed, ended: subject gone; until 2026-06-01 08:06:40Z, 1h 2m after boot
   m
     default/d c
@@ -216,8 +216,8 @@ runtime_cpu_baseline_stuck  3 victims
   observed
   remedy: restart the container runtime (containers go on running), or wait
   not probed until …, and their delay
-    default/a c                          ends 1970-01-01 00:01:00Z, 1h 2m after boot
-    default/b c                          ends 1970-01-01 00:01:01Z, 1h 2m after boot
+    default/a c                                    ends 1970-01-01 00:01:00Z, 1h 2m after boot
+    default/b c                                    ends 1970-01-01 00:01:01Z, 1h 2m after boot
 ";
         assert!(text.contains(want), "{text}");
     }
