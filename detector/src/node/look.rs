@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
@@ -18,6 +19,10 @@ use crate::{
 
 /// Ended containers asked for their times at once; kubelet keeps one or two of each that was restarted.
 const ASKED_AT_MOST: usize = 256;
+
+/// How long one look may take in all. A runtime that answers each call in time, but slowly, must not hold up what has to
+/// be said meanwhile.
+const LOOK: Duration = Duration::from_secs(15);
 
 /// Where to look.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +46,15 @@ pub struct Node {
     born: HashMap<Arc<str>, BootNs>,
     /// When the containers were listed last.
     listed: BootNs,
+}
+
+/// Why a look came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Runtime(#[from] CriError),
+    #[error("the runtime has not told all of its containers within {} s", LOOK.as_secs())]
+    Slow,
 }
 
 /// How the runtime stands.
@@ -104,7 +118,9 @@ impl Node {
         self.facts.kubelet = process::find_kubelet().map(|process| Kubelet { process, version });
         let kubelet = self.facts.kubelet.map(|kubelet| kubelet.process);
         self.facts.kubelet_since = self.facts.kubelet_since.max(started(kubelet));
-        match self.list(timeline).await {
+        let listed = tokio::time::timeout(LOOK, self.list(timeline)).await;
+        let listed = listed.unwrap_or(Err(Trouble::Slow));
+        match listed {
             Ok(Some((runtime, containers))) => {
                 self.facts.runtime_since = self.facts.runtime_since.max(started(runtime.process));
                 self.facts.runtime = Some(runtime);
@@ -134,7 +150,7 @@ impl Node {
         }
     }
 
-    async fn list(&mut self, timeline: &Timeline) -> Result<Option<(Runtime, Vec<Container>)>, CriError> {
+    async fn list(&mut self, timeline: &Timeline) -> Result<Option<(Runtime, Vec<Container>)>, Trouble> {
         let Some(mut client) = self.connect().await? else { return Ok(None) };
         // Whoever is not listed was not there at this moment, or is gone.
         let listed = BootNs(SystemClocks.boottime_ns());

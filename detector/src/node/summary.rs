@@ -47,13 +47,9 @@ impl FromStr for SummaryOption {
             "auto" => Ok(Self::Usual),
             "none" => Ok(Self::None),
             url if url.starts_with("http://") || url.starts_with("https://") => {
-                let url = url.trim_end_matches('/');
                 let uri: Uri = url.parse().map_err(|error| format!("{error}"))?;
-                if uri.host().is_none_or(str::is_empty) {
-                    return Err("no host".into());
-                }
                 match uri.path() {
-                    "" | "/" => Ok(Self::At(url.to_owned())),
+                    "" | "/" => Ok(Self::At(url.trim_end_matches('/').to_owned())),
                     _ => Err("a host and a port, no path".into()),
                 }
             }

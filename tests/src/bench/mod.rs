@@ -8,7 +8,7 @@ mod consumers;
 mod figures;
 mod latency;
 mod memory;
-mod node;
+pub mod node;
 mod steps;
 mod subject;
 mod table;
@@ -58,7 +58,7 @@ pub fn run(guest: InGuest, accelerator: &str, json: bool) -> Result<()> {
         latency: latency::measure(&stage)?,
         memory: memory::measure(&stage)?,
         bursts: burst::measure(&stage)?,
-        node: node::measure(&stage)?,
+        node: node::measure(&stage.bench.dir)?,
         machine: Machine {
             kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
             accelerator: accelerator.to_owned(),

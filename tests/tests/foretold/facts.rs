@@ -37,7 +37,7 @@ pub fn node(version: &str, started: BootNs, containers: Vec<Container>) -> NodeF
         class: StatsClass::of("containerd", version),
         process: Some(Process { pid: 300, started }),
     };
-    NodeFacts { runtime: Some(runtime), containers, ..NodeFacts::default() }
+    NodeFacts { runtime: Some(runtime), runtime_since: started, containers, ..NodeFacts::default() }
 }
 
 /// What the rules say at an answer, with the CPU use that is known then.

@@ -94,6 +94,7 @@ impl Incident {
         let mut node = self.node.clone();
         let started = self.kubelets.iter().rev().find(|started| **started <= now);
         node.kubelet.as_mut().unwrap().process.started = *started.unwrap();
+        node.kubelet_since = *started.unwrap();
         node
     }
 

@@ -153,6 +153,10 @@ impl Work {
                     None => break,
                 },
                 Some(question) = questions.recv() => {
+                    if question.is_closed() {
+                        // Whoever asked has lost patience.
+                        continue;
+                    }
                     self.look().await;
                     let report = report::containers(
                         self,
