@@ -409,11 +409,11 @@ fn runtimes_that_do_not_answer_well_are_named_and_cost_nothing() {
         rig.jump(-HOUR);
         // What was known of the node still counts.
         rig.wait_for(6, STUCK, State::Open, Confidence::Predicted);
+        let report = rig.containers();
+        assert!(report.containers.iter().all(|c| c.cache == CacheState::Stuck), "{name}");
         let node = rig.status().daemon.unwrap().node;
         assert!(!node.runtime_ok && node.runtime_state.contains(want), "{name}: {}", node.runtime_state);
         assert_eq!(node.containers, 6, "{name}");
-        let report = rig.containers();
-        assert!(report.containers.iter().all(|c| c.cache == CacheState::Stuck), "{name}");
         // Well again: found again by itself, or at the next question.
         rig.fake().behave(|manners| *manners = timejump_tests::cri::Manners::default());
         assert!(rig.containers().node.runtime_ok, "{name}");

@@ -27,6 +27,8 @@ pub struct NodeReport {
     pub listed_boottime_ns: BootNs,
     /// Open impacts, by kind and confidence.
     pub open: Vec<(String, Confidence, u64)>,
+    /// When the next rate that stands still moves again and shows too much, once; ns since boot.
+    pub next_spike_boottime_ns: Option<BootNs>,
 }
 
 /// How the containers stand.

@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Confidence, Finding, Impact, Kind, State, Timeline};
+use super::{Confidence, Finding, Impact, Kind, Remedy, State, Timeline};
 use crate::clock::BootNs;
 
 /// An end that moves by less is not told again, ns.
@@ -53,6 +53,8 @@ pub struct Observation {
     pub value: Value,
     /// When it will end, if that is now known better.
     pub until: Option<BootNs>,
+    /// What to do, if that is now known better.
+    pub remedy: Option<Remedy>,
 }
 
 /// An impact, and what was foretold of its end when it was told last: an observation may know better.
@@ -164,6 +166,7 @@ impl Book {
         }
         impact.confidence = observation.confidence.unwrap_or(impact.confidence);
         set(&mut impact.evidence, observation.name, observation.value.clone());
+        impact.remedy = observation.remedy.unwrap_or(impact.remedy);
         if let Some(until) = observation.until {
             impact.until_boot = Some(until);
             impact.until = Some(timeline.now().offset.wall_at(until));
@@ -265,7 +268,7 @@ mod tests {
         super::timeline_tests::{boot, timeline, wall},
         *,
     };
-    use crate::impact::{Remedy, Subject};
+    use crate::impact::Subject;
 
     fn finding(key: &str, until: i64, rate: Option<u64>) -> Finding {
         Finding {
@@ -315,6 +318,7 @@ mod tests {
             name: "sample",
             value: json!(3),
             until: None,
+            remedy: None,
         };
         let kind = Kind::RuntimeCpuBaselineStuck;
         let told = book.observe(kind, "c", &seen(Confidence::Refuted), &timeline, boot(102)).unwrap();
@@ -339,6 +343,7 @@ mod tests {
                 name: "sample",
                 value: json!(0),
                 until: Some(boot(151)),
+                remedy: None,
             };
             assert_eq!(book.observe(kind, "c", &seen, &timeline, boot(102)).is_some(), told);
         }

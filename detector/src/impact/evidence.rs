@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Confidence, Kind, Observation, Stuck};
+use super::{Confidence, Kind, Observation, Remedy, Stuck};
 use crate::{
     clock::{BootNs, WallNs},
     node::{Cpu, cri::Sample, kubelet_log::StuckLine, summary::Shown},
@@ -36,7 +36,13 @@ pub fn of_sample(kind: Kind, sample: &Sample, cpu: Option<Cpu>, wall: WallNs) ->
         "timestamp": WallNs(sample.timestamp.into()),
         "cgroup_nanocores": used,
     });
-    Some(Observation { confidence: Some(confidence), name: "runtime_sample", value, until: None })
+    Some(Observation {
+        confidence: Some(confidence),
+        name: "runtime_sample",
+        value,
+        until: None,
+        remedy: None,
+    })
 }
 
 /// Whether a line of kubelet's log is about the cache that should be stuck, and not about one of an earlier jump.
@@ -53,13 +59,19 @@ pub fn of_log(stamps: impl Iterator<Item = WallNs> + Clone, until: Option<BootNs
         "earliest": stamps.clone().min(),
         "latest": stamps.max(),
     });
-    Observation { confidence: Some(Confidence::Observed), name: "kubelet_log", value, until }
+    Observation { confidence: Some(Confidence::Observed), name: "kubelet_log", value, until, remedy: None }
 }
 
 /// What kubelet's log says if it tells of no stuck cache for so long, ns, although it is read.
 pub fn of_silent_log(for_ns: u64) -> Observation {
     let value: Value = json!({ "silent_for_ns": for_ns });
-    Observation { confidence: Some(Confidence::Refuted), name: "kubelet_log", value, until: None }
+    Observation {
+        confidence: Some(Confidence::Refuted),
+        name: "kubelet_log",
+        value,
+        until: None,
+        remedy: None,
+    }
 }
 
 /// What kubelet shows of a container while a rate of it should stand still, by readings of which each is newer than the
@@ -87,6 +99,8 @@ pub fn of_summary(kind: Kind, readings: &[Shown]) -> Option<Observation> {
         name: "kubelet_summary",
         value: json!({ "shows": shows, "nanocores": last.nanocores, "real_nanocores": rate }),
         until: None,
+        // kubelet's readers are spared: nothing is worth a restart then.
+        remedy: (shows == "the truth").then_some(Remedy::Wait),
     })
 }
 

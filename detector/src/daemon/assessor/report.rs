@@ -29,7 +29,15 @@ pub(super) fn node(work: &Work, settings: &NodeSettings) -> NodeReport {
         containers: count(facts.containers.iter().filter(|container| container.runs()).count()),
         listed_boottime_ns: work.node.listed(),
         open: open_by_kind(work),
+        next_spike_boottime_ns: next_spike(work),
     }
+}
+
+fn next_spike(work: &Work) -> Option<BootNs> {
+    let open = work.book.open().filter(|impact| impact.state == State::Open);
+    let spikes = open
+        .filter(|impact| impact.evidence.get("spike_times_at_least").is_some_and(serde_json::Value::is_u64));
+    spikes.filter_map(|impact| impact.until_boot).min()
 }
 
 fn open_by_kind(work: &Work) -> Vec<(String, Confidence, u64)> {

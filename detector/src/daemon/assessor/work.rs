@@ -30,6 +30,8 @@ use crate::{
 
 /// How long the clock must rest before the node is looked at, and how long that may be put off.
 const SETTLE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(2));
+/// A look that is due goes before an assessment without one.
+const LOOK_FIRST: Duration = Duration::from_millis(20);
 /// Looks at the node are at least so far apart while jumps keep coming: at first, and in a storm that does not end.
 const BETWEEN_LOOKS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 /// When CPU times are read again after a jump, to know rates; and when the runtime is asked for its one sample.
@@ -76,8 +78,10 @@ pub(super) struct Work {
     between_looks: Duration,
     /// When the rules spoke last.
     assessed: BootNs,
-    /// Since when jumps wait for a look.
-    waiting_since: Option<Instant>,
+    /// Since when the clock has not come to rest.
+    unsettled_since: Option<Instant>,
+    /// Whether there were jumps since the last look.
+    waiting: bool,
     look_at: Option<Instant>,
     assess_at: Option<Instant>,
     second_reading_at: Option<Instant>,
@@ -122,7 +126,8 @@ impl Work {
             looked_at: None,
             between_looks: BETWEEN_LOOKS.0,
             assessed: now(),
-            waiting_since: None,
+            unsettled_since: None,
+            waiting: false,
             look_at: Some(Instant::now()),
             assess_at: None,
             second_reading_at: None,
@@ -204,9 +209,12 @@ impl Work {
         let matters = far(turn.new, turn.old) || far(turn.new, self.looked_offset);
         if matters || self.book.open().next().is_some() {
             let now = Instant::now();
-            let since = *self.waiting_since.get_or_insert(now);
+            self.waiting = true;
+            let settled = (now + SETTLE.0).min(*self.unsettled_since.get_or_insert(now) + SETTLE.1);
+            // What is known of the node serves where it is not looked at now.
+            self.assess_at = Some(settled + LOOK_FIRST);
             let earliest = self.looked_at.map_or(now, |looked| looked + self.between_looks);
-            self.look_at = Some((now + SETTLE.0).min(since + SETTLE.1).max(earliest));
+            self.look_at = Some(settled.max(earliest));
         }
     }
 
@@ -218,7 +226,7 @@ impl Work {
     /// Looks at the node and says what is wrong there.
     async fn look(&mut self) {
         self.look_at = None;
-        let jumped = self.waiting_since.take().is_some();
+        let jumped = std::mem::replace(&mut self.waiting, false);
         let recent = self.looked_at.is_some_and(|looked| looked.elapsed() < 2 * self.between_looks);
         self.between_looks =
             if jumped && recent { (2 * self.between_looks).min(BETWEEN_LOOKS.1) } else { BETWEEN_LOOKS.0 };
@@ -265,6 +273,7 @@ impl Work {
 
     /// Lets the rules speak and tells what is new.
     async fn assess(&mut self) {
+        self.unsettled_since = None;
         let now = now();
         let tell = if self.node.listed() == BootNs(0) {
             // What an earlier run left open is not over because nobody can be asked yet.

@@ -51,6 +51,7 @@ impl From<&NodeReport> for v1::Node {
             containers: node.containers,
             listed_boottime_ns: node.listed_boottime_ns.0,
             open: open.collect(),
+            next_spike_boottime_ns: node.next_spike_boottime_ns.map(|at| at.0),
         }
     }
 }
@@ -88,6 +89,7 @@ impl TryFrom<v1::Node> for NodeReport {
             containers: node.containers,
             listed_boottime_ns: BootNs(node.listed_boottime_ns),
             open: open.collect::<Result<_, _>>()?,
+            next_spike_boottime_ns: node.next_spike_boottime_ns.map(BootNs),
         })
     }
 }
@@ -201,6 +203,7 @@ mod tests {
             containers: 1,
             listed_boottime_ns: BootNs(9),
             open: vec![("runtime_cpu_baseline_stuck".into(), Confidence::Observed, 1)],
+            next_spike_boottime_ns: Some(BootNs(10)),
         };
         let container = ContainerReport {
             id: "a".into(),

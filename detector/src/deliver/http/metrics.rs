@@ -196,7 +196,14 @@ impl Page {
         )
     }
 
-    fn node(&self, node: &NodeReport) -> Result<(), prometheus::Error> {
+    fn node(&self, node: &NodeReport, now: BootNs) -> Result<(), prometheus::Error> {
+        if let Some(spike) = node.next_spike_boottime_ns {
+            self.float(
+                "timejump_next_spike_seconds",
+                "Time until a CPU rate that stands still moves again and shows too much, once. Absent if none does.",
+                spike.0.saturating_sub(now.0) as f64 / SECOND,
+            )?;
+        }
         let open = self.add(IntGaugeVec::new(
             Opts::new("timejump_impacts_open", "Impacts that last, by kind and by how sure they are."),
             &["kind", "confidence"],
@@ -266,7 +273,7 @@ impl Page {
         ] {
             self.gauge(name, help, value)?;
         }
-        self.node(node)?;
+        self.node(node, daemon.now_boottime_ns)?;
         let listeners = self.add(GaugeVec::new(
             Opts::new("timejump_listener_up", "Whether the daemon can be asked here."),
             &["kind"],
