@@ -20,7 +20,7 @@ use crate::sys::SECOND;
 const MINUTE_NS: i64 = seconds(60);
 const HOUR_NS: i64 = seconds(3600);
 /// How much is left of an hour when a step forward has brought its end near.
-const REST_NS: i64 = seconds(25);
+const REST_NS: i64 = seconds(45);
 /// How long the daemon may take to tell what must come.
 const TELLING: Duration = Duration::from_secs(40);
 /// From here on rates do not come of who asks when. What Debian's unstable release has is to get there.
