@@ -16,6 +16,7 @@ mod watch;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use tracing_appender::non_blocking::NonBlockingBuilder;
 use tracing_subscriber::{EnvFilter, fmt::writer::BoxMakeWriter};
 
 use crate::{
@@ -93,6 +94,9 @@ fn parse_ring_bytes(text: &str) -> Result<u32, String> {
     Ok(bytes)
 }
 
+/// Lines of the log that wait for whoever reads standard error. Room for them is taken at the start.
+const LOG_LINES: usize = 2048;
+
 /// Runs the command line; the exit status is one of sysexits.h.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -107,7 +111,8 @@ pub fn main() -> ExitCode {
     // dropped.
     let (writer, _flushed_at_the_end) = match cli.command {
         Command::Run(_) => {
-            let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+            let (writer, guard) =
+                NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES).finish(std::io::stderr());
             (BoxMakeWriter::new(writer), Some(guard))
         }
         _ => (BoxMakeWriter::new(std::io::stderr), None),

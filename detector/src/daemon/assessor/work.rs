@@ -26,6 +26,7 @@ use crate::{
         process::Watched,
         summary::Summary,
     },
+    sys,
 };
 
 /// How long the clock must rest before the node is looked at, and how long that may be put off.
@@ -253,6 +254,8 @@ impl Work {
             self.summary_at = Some(Instant::now() + SUMMARY.0);
         }
         self.write_report();
+        // Lists of pods and processes are large, and come rarely.
+        sys::give_memory_back();
     }
 
     /// Sooner for what ends soon.
