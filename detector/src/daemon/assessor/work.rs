@@ -232,7 +232,9 @@ impl Work {
         self.between_looks =
             if jumped && recent { (2 * self.between_looks).min(BETWEEN_LOOKS.1) } else { BETWEEN_LOOKS.0 };
         if self.settings.enabled {
+            let before = self.node.state().clone();
             self.node.look(&self.timeline).await;
+            self.log_runtime(&before);
         }
         self.looked_at = Some(Instant::now());
         self.looked_offset = self.timeline.now().offset;
@@ -256,6 +258,28 @@ impl Work {
         self.write_report();
         // Lists of pods and processes are large, and come rarely.
         sys::give_memory_back();
+    }
+
+    /// Says in the log what has changed about the runtime.
+    fn log_runtime(&self, before: &RuntimeState) {
+        let facts = self.node.facts();
+        match (self.node.state(), &facts.runtime) {
+            (now, _) if now == before => {}
+            (RuntimeState::Answers, Some(runtime)) => tracing::info!(
+                "container runtime {} {} at {}: {} containers",
+                runtime.name,
+                runtime.version,
+                runtime.endpoint.display(),
+                facts.containers.len()
+            ),
+            (RuntimeState::Trouble(trouble), _) => tracing::warn!(
+                "{trouble}; what jumps spoil is told by what was known of it before, and it is asked again \
+                 (--cri-endpoint names another socket, --no-node leaves it alone)"
+            ),
+            _ => tracing::info!(
+                "there is no container runtime at any of the usual sockets (--cri-endpoint names one)"
+            ),
+        }
     }
 
     /// Sooner for what ends soon.
