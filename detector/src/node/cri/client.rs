@@ -98,7 +98,9 @@ pub struct Client {
     channel: Channel,
     /// Name and service of the API's version.
     api: (&'static str, &'static str),
-    version: VersionResponse,
+    /// What the runtime calls itself, and its version.
+    name: String,
+    version: String,
 }
 
 impl Client {
@@ -117,14 +119,21 @@ impl Client {
                 return Err(CriError::Connect { path: path.to_owned(), reason: "no answer".into() });
             }
         };
-        let mut client =
-            Self { path: path.to_owned(), channel, api: SERVICES[0], version: VersionResponse::default() };
+        let mut client = Self {
+            path: path.to_owned(),
+            channel,
+            api: SERVICES[0],
+            name: String::new(),
+            version: String::new(),
+        };
         let mut refusal = None;
         for api in SERVICES {
             client.api = api;
             match client.call("Version", VersionRequest { version: String::new() }).await {
                 Ok(version) => {
-                    client.version = version;
+                    let VersionResponse { runtime_name, runtime_version, .. } = version;
+                    client.name = shortened(&runtime_name);
+                    client.version = shortened(&runtime_version);
                     return Ok(client);
                 }
                 Err(error) if error.is_unimplemented() => refusal = Some(error),
@@ -146,7 +155,7 @@ impl Client {
 
     /// What the runtime calls itself, and its version.
     pub fn name_and_version(&self) -> (&str, &str) {
-        (&self.version.runtime_name, &self.version.runtime_version)
+        (&self.name, &self.version)
     }
 
     /// All containers with their pods. Neither call moves anything. (Filters are empty rather than none, as kubelet's are:
