@@ -11,7 +11,7 @@ use super::{
     select::SelectArgs,
 };
 use crate::deliver::{
-    JumpTable, Message, OutputFormat,
+    Crowds, JumpTable, Message, OutputFormat,
     grpc::{Client, ConnectError, v1},
     human_line, json_line,
     stream::Kinds,
@@ -68,6 +68,7 @@ pub(super) fn watch(args: &WatchArgs) -> Result<(), Failure> {
 struct Viewer<'a> {
     args: &'a WatchArgs,
     table: JumpTable,
+    crowds: Crowds,
     print: Print,
     left: Option<u64>,
     /// Where to go on after a broken connection.
@@ -77,7 +78,14 @@ struct Viewer<'a> {
 impl<'a> Viewer<'a> {
     fn new(args: &'a WatchArgs) -> Self {
         let table = JumpTable::new(colour(), !args.steps);
-        Self { args, table, print: Print::stdout(), left: args.limit, position: None }
+        Self {
+            args,
+            table,
+            crowds: Crowds::default(),
+            print: Print::stdout(),
+            left: args.limit,
+            position: None,
+        }
     }
 
     async fn follow(&mut self, mut client: Client) -> Result<(), Failure> {
@@ -166,6 +174,12 @@ impl<'a> Viewer<'a> {
             Message::Jump(jump) => {
                 for row in self.table.rows(jump) {
                     self.print.line(&row).map_err(Ended::Output)?;
+                }
+            }
+            Message::Impact(impact) => {
+                self.end_burst()?;
+                if let Some(line) = self.crowds.line(impact) {
+                    self.print.line(&line).map_err(Ended::Output)?;
                 }
             }
             other => {

@@ -95,7 +95,7 @@ pub(super) fn standing(impact: &Impact) -> String {
     }
 }
 
-fn impact_line(impact: &Impact) -> String {
+pub(super) fn impact_line(impact: &Impact) -> String {
     let victim = victim(&impact.subject);
     let first = match impact.state {
         State::Open => format!("     #{} → {victim}: {}", impact.jump, impact.message),

@@ -1,6 +1,7 @@
 //! What leaves the daemon, and how it is written.
 
 mod backend;
+mod crowd;
 pub mod grpc;
 pub mod http;
 mod human;
@@ -17,6 +18,7 @@ mod tally;
 mod victims;
 
 pub use backend::{Backend, Unresponsive, locked};
+pub use crowd::Crowds;
 pub use human::{human_line, printable, who};
 pub use json::{impact_value, json_line, jump_value};
 pub use node_report::{CacheState, ContainerReport, ContainersReport, NodeReport};

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 
-use super::{Message, human_line, json_line};
+use super::{Crowds, Message, human_line, json_line};
 
 /// How output is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -21,21 +21,23 @@ pub enum OutputFormat {
 pub struct Output<W> {
     format: OutputFormat,
     to: W,
+    crowds: Crowds,
 }
 
 impl<W: Write> Output<W> {
     /// Writes to `to`.
     pub fn new(format: OutputFormat, to: W) -> Self {
-        Self { format, to }
+        Self { format, to, crowds: Crowds::default() }
     }
 
     /// Writes one message and its line's end. Buffered as `to` is: [`Self::flush`] when there is no more for now.
     pub fn tell(&mut self, message: &Message) -> io::Result<()> {
-        let line = match self.format {
-            OutputFormat::Human => human_line(message),
-            OutputFormat::Json => json_line(message),
+        let line = match (self.format, message) {
+            (OutputFormat::Json, _) => Some(json_line(message)),
+            (OutputFormat::Human, Message::Impact(impact)) => self.crowds.line(impact),
+            (OutputFormat::Human, _) => Some(human_line(message)),
         };
-        writeln!(self.to, "{line}")
+        line.map_or(Ok(()), |line| writeln!(self.to, "{line}"))
     }
 
     /// Hands on what is buffered.
