@@ -14,6 +14,9 @@ const NAMES: [usize; 2] = [36, 16];
 const SECOND_NS: u64 = 1_000_000_000;
 const DAY_NS: u64 = 86_400 * SECOND_NS;
 
+/// A spike that is smaller is not shown.
+const NO_SPIKE_NANOCORES: u64 = 50_000_000;
+
 /// The screen.
 pub fn stats_screen(report: &ContainersReport, colour: Colour) -> String {
     let now = report.now_boottime_ns;
@@ -102,6 +105,8 @@ fn row(container: &ContainerReport, colour: Colour) -> String {
     let confidence = container.confidence.filter(|_| container.cache == CacheState::Stuck);
     let confidence = confidence.map_or_else(String::new, |confidence| format!(", {}", word(confidence)));
     let spike = match (container.spike_nanocores_at_least, container.spike_times_at_least) {
+        // An idle container's is none.
+        (Some(nanocores), _) if nanocores < NO_SPIKE_NANOCORES => String::new(),
         (Some(nanocores), _) => self::cores(nanocores),
         (None, Some(times)) => format!("× {times}"),
         (None, None) => String::new(),
