@@ -18,6 +18,9 @@ pub struct Retention {
     pub age: Duration,
 }
 
+/// Impacts kept, about 1 kB each.
+const MOST_IMPACTS: i64 = 200_000;
+
 impl Default for Retention {
     fn default() -> Self {
         Self { jumps: 100_000, age: Duration::from_hours(90 * 24) }
@@ -47,7 +50,15 @@ pub(super) fn apply(
         ],
         |row| row.get(0),
     )?;
-    let Some(oldest) = oldest else { return Ok(0) };
+    // A jump may spoil a thousand containers: impacts have a bound of their own. Those that last are few, and needed.
+    transaction.execute(
+        "DELETE FROM impacts WHERE id <= (SELECT max(id) FROM impacts) - ?1 AND state <> 'open'",
+        [MOST_IMPACTS],
+    )?;
+    let Some(oldest) = oldest else {
+        transaction.commit()?;
+        return Ok(0);
+    };
     let gone = transaction.execute("DELETE FROM jumps WHERE sequence <= ?1", [oldest])?;
     transaction.execute("DELETE FROM impacts WHERE jump <= ?1", [oldest])?;
     // One that is still open may yet close.

@@ -24,6 +24,25 @@ fn continuity(at: u64) -> Continuity {
     Continuity { boot_id: "boot".into(), at: BootNs(at), offset: OffsetNs(7), error: 3 }
 }
 
+fn impact(id: u64) -> Impact {
+    Impact {
+        id,
+        jump: 1,
+        kind: "token_not_yet_valid".into(),
+        subject: Subject { kind: "pod".into(), name: Some("coredns".into()), ..Subject::default() },
+        from: Some(WallNs(1)),
+        until: None,
+        boot_id: "boot".into(),
+        from_boot: Some(BootNs(3)),
+        until_boot: None,
+        state: State::Open,
+        confidence: Confidence::Predicted,
+        remedy: Remedy::DeletePod,
+        message: "m".into(),
+        evidence: serde_json::json!({"a": 1}),
+    }
+}
+
 fn excursion(id: u64, closed: Option<Closed>) -> Excursion {
     Excursion {
         id,
@@ -63,22 +82,7 @@ fn what_goes_in_comes_out() {
         excursion: None,
         ..jump(2, -8)
     };
-    let impact = Impact {
-        id: 1,
-        jump: 1,
-        kind: "token_not_yet_valid".into(),
-        subject: Subject { kind: "pod".into(), name: Some("coredns".into()), ..Subject::default() },
-        from: Some(WallNs(1)),
-        until: None,
-        boot_id: "boot".into(),
-        from_boot: Some(BootNs(3)),
-        until_boot: None,
-        state: State::Open,
-        confidence: Confidence::Predicted,
-        remedy: Remedy::DeletePod,
-        message: "m".into(),
-        evidence: serde_json::json!({"a": 1}),
-    };
+    let impact = impact(1);
     let missed = Missed { boot_id: "boot".into(), at: BootNs(9), missed: 12 };
     let entries = [
         (1, Kept::Jump(jump(1, 9), Some(excursion(1, None)))),
@@ -149,6 +153,26 @@ fn retention_by_count_and_by_uptime() {
     store.append(&[], Some(&next_boot)).unwrap();
     assert_eq!(store.retain().unwrap(), 1);
     assert_eq!(store.retain().unwrap(), 0);
+}
+
+#[test]
+fn impacts_have_a_bound_of_their_own() {
+    let mut store = Store::in_memory(Retention::default()).unwrap();
+    append(&mut store, [jump(1, 5)]);
+    let resolved = |id| Impact { state: State::Resolved, ..impact(id) };
+    let kept = [resolved(1), impact(2), resolved(3), resolved(200_003)];
+    let entries: Vec<_> = (2..).zip(kept.map(Kept::Impact)).collect();
+    store.append(&entries, None).unwrap();
+    assert_eq!(store.retain().unwrap(), 0);
+    let ids: Vec<u64> = store
+        .connection
+        .prepare("SELECT id FROM impacts ORDER BY id")
+        .unwrap()
+        .query_map([], |row| rows::unsigned(row, 0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(ids, [2, 200_003], "what lasts stays");
 }
 
 #[test]
