@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{DaemonReport, Status, human::count, json::word};
+use super::{
+    DaemonReport, Status,
+    human::{count, printable},
+    json::word,
+};
 use crate::{
     capture::{PathCoverage, RungReport, Size},
     clock::DeltaNs,
@@ -41,7 +45,8 @@ fn daemon_lines(daemon: &DaemonReport) -> String {
     };
     let mut text = String::new();
     let mut field = |name: &str, value: String| {
-        let _ = writeln!(text, "{name:<10} {value}");
+        // Much of it others have said: runtimes, paths, errors.
+        let _ = writeln!(text, "{name:<10} {}", printable(&value));
     };
     field("running", format!("for {}", span(running)));
     field(

@@ -230,7 +230,7 @@ fn deepest(error: &dyn std::error::Error) -> String {
     shortened(&error.to_string())
 }
 
-/// What others say goes into logs and status: not all of it.
+/// What others say goes into logs, messages and status: not all of it.
 fn shortened(text: &str) -> String {
     const MOST: usize = 200;
     let mut short: String = text.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect();
