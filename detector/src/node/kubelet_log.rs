@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::fs::OFlags;
 use tokio::{
     fs::File,
     io::{AsyncBufReadExt, AsyncRead, AsyncSeekExt, BufReader},
@@ -193,8 +194,13 @@ impl Follower {
 }
 
 async fn open_file(path: &Path, past: u64) -> std::io::Result<From> {
-    let mut file = File::open(path).await?;
+    // Opening a named pipe would wait for whoever writes to it, and reading from it would take what is meant for others.
+    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let mut file = File::options().read(true).custom_flags(nonblock).open(path).await?;
     let about = file.metadata().await?;
+    if !about.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "no regular file"));
+    }
     file.seek(SeekFrom::Start(about.len().saturating_sub(past))).await?;
     Ok(From::File { path: path.to_owned(), inode: about.ino(), reader: BufReader::new(file) })
 }

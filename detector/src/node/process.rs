@@ -1,14 +1,13 @@
 //! Processes: kubelet's and the runtime's, when they started, and when they end.
 
-use std::{
-    io,
-    os::{fd::OwnedFd, unix::net::UnixStream},
-    path::Path,
-};
+use std::{io, os::fd::OwnedFd, path::Path};
 
 use procfs::process::{Process as ProcProcess, all_processes};
 use rustix::{
-    net::sockopt::socket_peercred,
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+        sockopt::socket_peercred,
+    },
     process::{Pid, PidfdFlags, pidfd_open},
 };
 use tokio::io::unix::AsyncFd;
@@ -42,7 +41,14 @@ pub fn command_line(process: Process) -> Vec<String> {
 /// Who listens at a socket, by its peer credentials: they are those of whoever called `listen`. Nothing where that is
 /// another pid namespace's, or systemd's own.
 pub fn listener(socket: &Path) -> io::Result<Option<Process>> {
-    let stream = UnixStream::connect(socket)?;
+    // One whose queue is full would keep us waiting for as long as it hangs.
+    let stream = socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+        None,
+    )?;
+    connect(&stream, &SocketAddrUnix::new(socket)?)?;
     let pid = socket_peercred(&stream)?.pid.as_raw_pid();
     if pid <= 1 {
         return Ok(None);
@@ -104,6 +110,18 @@ mod tests {
         assert_eq!(found.pid, std::process::id());
         assert!(found.started.0 > 0 && found.started.0 <= SystemClocks.boottime_ns());
         assert!(listener(&directory.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn nobody_waits_in_a_full_queue() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let listening =
+            socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        rustix::net::bind(&listening, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        rustix::net::listen(&listening, 0).unwrap();
+        let _waiting = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        assert_eq!(listener(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[tokio::test]

@@ -5,7 +5,14 @@
 //! Asking makes kubelet ask the runtime for statistics, which moves the runtime's baseline: so it is asked only while that
 //! is stuck.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -26,6 +33,9 @@ const PATH: &str = "/stats/summary?only_cpu_and_memory=true";
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A node has at most some hundreds of pods, each with some kilobytes.
 const LARGEST: usize = 32 << 20;
+
+/// Headers are not longer either.
+const LONGEST_TOKEN: u64 = 64 << 10;
 
 /// Where kubelet's summary is to be had.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,8 +108,9 @@ impl SummarySource {
 
     async fn fetch(&self, base: &str) -> Result<Bytes, String> {
         let mut request = Request::get(format!("{base}{PATH}"));
-        if let Some(path) = &self.token {
-            let token = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        // The read-only port asks for none, and where kubelet does not listen anybody may.
+        if let Some(path) = self.token.as_ref().filter(|_| self.option != SummaryOption::Usual) {
+            let token = read_token(path).map_err(|error| format!("{}: {error}", path.display()))?;
             let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
                 .map_err(|_| format!("{}: no token", path.display()))?;
             bearer.set_sensitive(true);
@@ -135,6 +146,16 @@ impl SummarySource {
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         Ok(config.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth())
     }
+}
+
+/// No more than a token can be long.
+fn read_token(path: &Path) -> io::Result<String> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no regular file"));
+    }
+    let mut token = String::new();
+    fs::File::open(path)?.take(LONGEST_TOKEN).read_to_string(&mut token)?;
+    Ok(token)
 }
 
 fn causes(error: &dyn std::error::Error) -> String {
