@@ -37,6 +37,7 @@ use self::{check::Next, engine::Engine};
 use crate::{
     capture::{ClockWasSet, Rings, RungReport},
     deliver::{Backend, Message, Output, Printer, Status, stream::Hub},
+    impact::Impact,
     serve::Serving,
     store::Left,
     sys,
@@ -113,6 +114,7 @@ impl Daemon {
         let interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
         let (shelf, mut left) = settings.open_store()?;
         let (known, last_impact) = (known(&mut left), left.last_impact);
+        // Those of this boot are taken already.
         let outlived = std::mem::take(&mut left.impacts);
         let hub = Hub::new(settings.max_consumers, left.last_position);
         let start = |error: io::Error| DaemonError::Start(error.to_string());
@@ -290,13 +292,16 @@ fn known(left: &mut Left) -> Option<Known> {
     if *continuity.boot_id != *boot_id() {
         return None;
     }
+    // An earlier run of this boot may have ended before it told of all that did not outlive the boot before.
+    let ours = |impact: &Impact| impact.boot_id == continuity.boot_id;
+    let (impacts, outlived) = std::mem::take(&mut left.impacts).into_iter().partition(ours);
     Some(Known {
         boot_id: Arc::clone(&continuity.boot_id),
         offset: continuity.offset,
         turns: std::mem::take(&mut left.turns),
-        impacts: std::mem::take(&mut left.impacts),
+        impacts,
         last_impact: left.last_impact,
-        outlived: Vec::new(),
+        outlived,
     })
 }
 
