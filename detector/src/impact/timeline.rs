@@ -10,6 +10,9 @@ use crate::{
 /// Segments kept. Older ones are summed up by their latest wall time, which is all that a rule asks of them.
 const MOST: usize = 1024;
 
+/// Jumps that come within this are one to whoever samples more rarely, ns.
+const AT_ONCE_NS: u64 = 2_000_000_000;
+
 /// A time in which the wall offset was one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
@@ -144,6 +147,28 @@ impl Timeline {
         Some((now.jump?, now.from, now.offset.since(before.offset)))
     }
 
+    /// What the jumps of the last [`AT_ONCE_NS`] come to: one, to whoever samples more rarely. Number and time are those of
+    /// the one that went furthest, the latest of such.
+    pub fn last_move(&self) -> Option<(u64, BootNs, DeltaNs)> {
+        let now = self.now();
+        let earliest = now.from.0.saturating_sub(AT_ONCE_NS);
+        let mut furthest: Option<(u64, BootNs, DeltaNs)> = None;
+        let mut offset = now.offset;
+        for (next, before) in self.segments.iter().rev().zip(self.segments.iter().rev().skip(1)) {
+            if next.from.0 < earliest {
+                break;
+            }
+            offset = before.offset;
+            let delta = next.offset.since(before.offset);
+            let further = furthest.is_none_or(|(.., known)| delta.magnitude() > known.magnitude());
+            if let Some(jump) = next.jump.filter(|_| further) {
+                furthest = Some((jump, next.from, delta));
+            }
+        }
+        let (jump, at, _) = furthest?;
+        Some((jump, at, now.offset.since(offset)))
+    }
+
     /// The jump since which the wall clock has been before `wall`, and when that was, if it is so at `now` and was not at
     /// `from`.
     pub fn fell_below(&self, wall: WallNs, from: BootNs, now: BootNs) -> Option<(u64, BootNs)> {
@@ -206,6 +231,22 @@ pub(crate) mod tests {
         assert_eq!(timeline.wall(boot(170)), wall(1170));
         assert_eq!(timeline.boot_at(wall(4760)), Some(boot(3760)));
         assert_eq!(timeline.last_jump(), Some((2, boot(160), DeltaNs(-3600 * SECOND))));
+    }
+
+    #[test]
+    fn jumps_at_once_are_one() {
+        for (jumps, want) in [
+            (&[][..], None),
+            (&[(100, 3600)], Some((1, 100, 3600))),
+            (&[(100, 3600), (101, -2)], Some((1, 100, 3598))),
+            (&[(100, -2), (102, 3600)], Some((2, 102, 3598))),
+            (&[(100, 3600), (101, -3600)], Some((2, 101, 0))),
+            (&[(100, 3600), (103, -2)], Some((2, 103, -2))),
+        ] {
+            let timeline = timeline(1000, jumps);
+            let want = want.map(|(jump, at, by)| (jump, boot(at), DeltaNs(by * SECOND)));
+            assert_eq!(timeline.last_move(), want, "{jumps:?}");
+        }
     }
 
     #[test]

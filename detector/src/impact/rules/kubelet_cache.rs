@@ -64,7 +64,7 @@ fn is_used(case: &Case<'_>) -> bool {
 
 /// A step beyond the cache's period makes every sample look outdated.
 fn dropped(case: &Case<'_>) -> Option<Finding> {
-    let (jump, at, delta) = case.timeline.last_jump()?;
+    let (jump, at, delta) = case.timeline.last_move()?;
     let until = BootNs(at.0.saturating_add(2 * cache::DEFAULT_INTERVAL_NS));
     let beyond = delta.0 > 0 && delta.magnitude() > CACHE_PERIOD_NS;
     let lived = case.node.containers.iter().any(|container| container.runs() && container.born < at);

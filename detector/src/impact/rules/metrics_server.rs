@@ -28,7 +28,8 @@ impl Rule for MetricsServer {
     }
 
     fn assess(&self, case: &Case<'_>, found: &mut Vec<Finding>) {
-        if case.node.kubelet.is_none() {
+        // One that is being restarted is still the kubelet of this node.
+        if case.node.kubelet.is_none() && case.node.kubelet_since == BootNs(0) {
             return;
         }
         found.extend(sample(case));
@@ -64,7 +65,7 @@ impl Rule for MetricsServer {
 }
 
 fn sample(case: &Case<'_>) -> Option<Finding> {
-    let (jump, at, delta) = case.timeline.last_jump()?;
+    let (jump, at, delta) = case.timeline.last_move()?;
     let size = delta.magnitude();
     let until = BootNs(at.0.saturating_add(2 * RESOLUTION_NS));
     let lived = case.node.containers.iter().any(|container| container.runs() && container.born < at);
@@ -72,7 +73,7 @@ fn sample(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let what = if delta.0 > 0 {
-        format!("one sample too small, by up to {} times", 1 + size / RESOLUTION_NS)
+        format!("one sample too small, by up to {} times", size.div_ceil(RESOLUTION_NS).saturating_add(1))
     } else if size < 2 * RESOLUTION_NS {
         format!("one sample too large: its window is shorter by {}", span(size))
     } else {

@@ -21,7 +21,7 @@ impl Rule for OneSample {
     }
 
     fn assess(&self, case: &Case<'_>, found: &mut Vec<Finding>) {
-        let (Some(runtime), Some((jump, at, delta))) = (&case.node.runtime, case.timeline.last_jump()) else {
+        let (Some(runtime), Some((jump, at, delta))) = (&case.node.runtime, case.timeline.last_move()) else {
             return;
         };
         let affected =
@@ -81,7 +81,7 @@ fn effect(class: StatsClass, delta: DeltaNs, holder: &str) -> Option<Effect> {
     };
     let of_all = "of each container that runs";
     let (kind, message) = if forward {
-        let part = 1 + size / least_ns;
+        let part = size.div_ceil(least_ns).saturating_add(1);
         let words = format!("one CPU rate {of_all} is too small, by up to {part} times");
         (Kind::CpuSampleDiluted, words)
     } else if class == StatsClass::Unchecked {

@@ -93,8 +93,10 @@ fn probes(case: &Case<'_>, container: &Container) -> Option<Finding> {
 fn restart(case: &Case<'_>, container: &Container) -> Option<Finding> {
     let finished = container.finished?;
     let (jump, from) = case.timeline.fell_below(finished, container.born, case.now)?;
+    // kubelet has no back-off of a container that ends for the first time (`doBackOff` asks before it notes one).
+    let restarts = container.attempt.checked_sub(1)?;
     let (first, most) = BACKOFF_NS;
-    let backoff = first.checked_shl(container.attempt.min(10)).map_or(most, |backoff| backoff.min(most));
+    let backoff = first.checked_shl(restarts.min(10)).map_or(most, |backoff| backoff.min(most));
     let end = WallNs(finished.0 + i128::from(backoff));
     Some(Finding {
         kind: Kind::RestartDelayed,

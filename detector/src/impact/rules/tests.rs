@@ -180,8 +180,16 @@ fn what_lies_in_the_future_is_neither_probed_nor_restarted() {
     exited.state = ContainerState::Exited;
     exited.finished = Some(wall(1090));
     exited.attempt = 2;
-    let node =
-        node("cri-o", "1.30", vec![container("a", 50, wall(1050)), exited, container("old", 0, wall(300))]);
+    // Whoever ends for the first time is started anew at once.
+    let mut first = container("c", 20, wall(1020));
+    first.state = ContainerState::Exited;
+    first.finished = Some(wall(1090));
+    (first.pod, first.name) = (exited.pod.clone(), "d".into());
+    let node = node(
+        "cri-o",
+        "1.30",
+        vec![container("a", 50, wall(1050)), exited, first, container("old", 0, wall(300))],
+    );
     let found: Vec<_> = kinds(&node, &[(100, -600)], 120)
         .into_iter()
         .map(|(kind, jump, key, until)| {
@@ -191,7 +199,7 @@ fn what_lies_in_the_future_is_neither_probed_nor_restarted() {
         .collect();
     let want = [
         (Kind::ProbesSuspended, "a", 650),
-        (Kind::RestartDelayed, "b", 690 + 40),
+        (Kind::RestartDelayed, "b", 690 + 20),
         (Kind::NameReservationRisk, "uid-a", 650),
         (Kind::NameReservationRisk, "uid-b", 620),
     ];
@@ -204,6 +212,7 @@ fn metrics_servers_windows() {
     node.kubelet = Some(kubelet(None, 0));
     for (by, message) in [
         (60, "metrics-server, where there is one, has one sample too small, by up to 5 times"),
+        (8, "metrics-server, where there is one, has one sample too small, by up to 2 times"),
         (-8, "metrics-server, where there is one, has one sample too large: its window is shorter by 8s"),
         (-600, "metrics-server, where there is one, has no metrics of this node's pods for one cycle"),
     ] {
