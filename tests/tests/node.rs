@@ -498,3 +498,73 @@ fn storms_do_not_ask_the_runtime_for_each_step() {
     assert!(looks < 20, "{looks} looks at the node");
     assert_eq!(rig.fake().called("ListContainerStats"), 2);
 }
+
+#[test]
+fn what_was_refuted_does_not_hide_what_comes_then() {
+    let mut rig = Rig::new(Runtime { pods: 1, containers: 1, ..Profile::Containerd17.into() });
+    rig.poll();
+    rig.jump(HOUR);
+    rig.jump(-HOUR);
+    rig.wait_for(1, STUCK, State::Resolved, Confidence::Refuted);
+    rig.jump(-HOUR);
+    let next = rig.wait_for(1, STUCK, State::Open, Confidence::Predicted);
+    assert_eq!((next[0].id, next[0].jump), (2, 3), "{}", listed(&next));
+    rig.wait_for(1, STUCK, State::Open, Confidence::Observed);
+}
+
+#[test]
+fn a_late_sample_refutes_nothing_that_may_be_over() {
+    let mut rig = Rig::new(Runtime { pods: 1, containers: 1, ..Profile::Containerd17.into() });
+    // The runtime is this process: it must have run for an interval, so that a sample was taken for sure.
+    thread::sleep(Duration::from_secs(2));
+    rig.poll();
+    // Long before the jump: the baseline goes on before the latest moment that is possible.
+    thread::sleep(Duration::from_secs(11));
+    rig.jump(-20 * SECOND);
+    let over = rig
+        .impacts(|found| found.iter().any(|impact| impact.kind == STUCK && impact.state == State::Resolved));
+    let over = over.iter().rfind(|impact| impact.kind == STUCK).unwrap();
+    assert_eq!((over.confidence, &over.evidence["ended"]), (Confidence::Predicted, &"as_foretold".into()));
+}
+
+#[test]
+fn jumps_at_once_are_told_as_one_and_each_has_its_own_words() {
+    let mut rig = Rig::new(Runtime { pods: 1, containers: 1, ..Profile::Containerd17.into() });
+    rig.jump(HOUR);
+    rig.jump(-SECOND / 2);
+    let diluted = |impact: &Impact| impact.kind == "cpu_sample_diluted" && impact.state == State::Open;
+    let found = rig.impacts(|found| found.iter().any(diluted));
+    let first = found.into_iter().find(diluted).unwrap();
+    assert!(
+        first.jump == 1 && first.message.contains("by up to 361 times"),
+        "{} {}",
+        first.jump,
+        first.message
+    );
+    rig.jump(9 * SECOND);
+    let found = rig.impacts(|found| found.iter().any(diluted));
+    let next = found.into_iter().find(diluted).unwrap();
+    assert!(next.id > first.id && next.jump == 3, "{} {}", next.id, next.jump);
+    assert!(next.message.contains("by up to 2 times"), "{}", next.message);
+}
+
+#[test]
+fn containers_whose_times_nobody_tells_are_known_all_the_same() {
+    let mut rig = Rig::new(Runtime { pods: 2, containers: 1, restarted: 1, ..Profile::Containerd17.into() });
+    rig.fake().behave(|manners| {
+        manners.faults = vec![Faulty { method: Some("ContainerStatus".into()), fault: Fault::Hang }];
+    });
+    rig.jump(-HOUR);
+    rig.wait_for(2, STUCK, State::Open, Confidence::Predicted);
+    assert!(rig.status().daemon.unwrap().node.runtime_ok);
+}
+
+#[test]
+fn a_pipe_is_no_log() {
+    let mut rig = Rig::new(Profile::Containerd15);
+    let path = rig.home.path().join("kubelet.log");
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    rig.jump(-HOUR);
+    rig.wait_for(6, "kubelet_cpu_cache_stuck", State::Open, Confidence::Predicted);
+    assert_eq!(rig.containers().containers.len(), 6, "nobody waits for whoever writes to it");
+}

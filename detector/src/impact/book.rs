@@ -105,23 +105,27 @@ impl Book {
         let mut seen = BTreeSet::new();
         for finding in found {
             let key = (finding.kind, Arc::clone(&finding.key));
-            let known = self.open.get_mut(&key);
             seen.insert(key.clone());
-            match known {
-                Some(entry) if entry.impact.confidence == Confidence::Refuted => {}
-                Some(entry) => {
-                    if renew(entry, finding, timeline) {
+            if let Some(entry) = self.open.get_mut(&key) {
+                let by_another = entry.impact.jump != finding.jump && moves(entry.foretold, finding.until);
+                let refuted = entry.impact.confidence == Confidence::Refuted;
+                if !by_another {
+                    if !refuted && renew(entry, finding, timeline) {
                         tell.push(entry.impact.clone());
                     }
+                    continue;
                 }
-                None => {
-                    self.last_id += 1;
-                    let foretold = finding.until;
-                    let impact = impact(self.last_id, &self.boot_id, finding, timeline);
-                    tell.push(impact.clone());
-                    self.open.insert(key, Entry { impact, foretold });
+                // What another jump does is another impact.
+                if entry.impact.state == State::Open {
+                    end(&mut entry.impact, Ended::ClockStepped, now, timeline);
+                    tell.push(entry.impact.clone());
                 }
             }
+            self.last_id += 1;
+            let foretold = finding.until;
+            let impact = impact(self.last_id, &self.boot_id, finding, timeline);
+            tell.push(impact.clone());
+            self.open.insert(key, Entry { impact, foretold });
         }
         self.open.retain(|key, Entry { impact, .. }| {
             let stays = seen.contains(key);
@@ -206,13 +210,18 @@ fn impact(id: u64, boot_id: &Arc<str>, finding: Finding, timeline: &Timeline) ->
     }
 }
 
+/// Whether an end is another one.
+fn moves(old: Option<BootNs>, new: Option<BootNs>) -> bool {
+    match (old, new) {
+        (Some(old), Some(new)) => old.0.abs_diff(new.0) >= SAME_END_NS,
+        (old, new) => old != new,
+    }
+}
+
 /// Takes over what is new; says whether that is worth telling.
 fn renew(entry: &mut Entry, finding: Finding, timeline: &Timeline) -> bool {
     let Entry { impact, foretold } = entry;
-    let moved = match (*foretold, finding.until) {
-        (Some(old), Some(new)) => old.0.abs_diff(new.0) >= SAME_END_NS,
-        (old, new) => old != new,
-    };
+    let moved = moves(*foretold, finding.until);
     let learnt = finding.evidence.as_object().is_some_and(|evidence| {
         evidence.iter().any(|(name, value)| {
             let known = impact.evidence.get(name).unwrap_or(&Value::Null);
@@ -327,6 +336,28 @@ mod tests {
         assert!(book.update(vec![finding("c", 140, None)], &timeline, why, boot(103)).len() == 1, "d alone");
         let told = book.observe(kind, "e", &seen(Confidence::Observed), &timeline, boot(104));
         assert!(told.is_none(), "nobody foretold it");
+    }
+
+    #[test]
+    fn another_jump_makes_another_impact() {
+        let timeline = timeline(1000, &[(100, -60), (110, -60)]);
+        let mut book = Book::new("b".into(), 0, Vec::new());
+        let why = |_: &Impact| Ended::AsForetold;
+        book.update(vec![finding("c", 160, None), finding("d", 160, None)], &timeline, why, boot(101));
+        let seen = Observation {
+            confidence: Some(Confidence::Refuted),
+            name: "sample",
+            value: json!(3),
+            until: None,
+        };
+        book.observe(Kind::RuntimeCpuBaselineStuck, "d", &seen, &timeline, boot(102));
+        let by_another = |key, until| Finding { jump: 2, ..finding(key, until, None) };
+        let next = vec![by_another("c", 230), by_another("d", 230)];
+        let told = book.update(next, &timeline, why, boot(111));
+        let told: Vec<_> = told.iter().map(|impact| (impact.id, impact.jump, impact.state)).collect();
+        assert_eq!(told, [(1, 1, State::Resolved), (3, 2, State::Open), (4, 2, State::Open)]);
+        let same_end = Finding { jump: 3, ..finding("c", 230, None) };
+        assert!(book.update(vec![same_end, by_another("d", 230)], &timeline, why, boot(112)).is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Confidence, Kind, Observation, Remedy, Stuck};
+use super::{Confidence, Impact, Kind, Observation, Remedy, Stuck};
 use crate::{
     clock::{BootNs, WallNs},
     node::{Cpu, cri::Sample, kubelet_log::StuckLine, summary::Shown},
@@ -43,6 +43,15 @@ pub fn of_sample(kind: Kind, sample: &Sample, cpu: Option<Cpu>, wall: WallNs) ->
         until: None,
         remedy: None,
     })
+}
+
+/// Whether what was foretold with certainty may have ended at `now` although its latest end has not come: a sample that
+/// shows nothing of it any more does not refute it then.
+pub fn may_be_over(impact: &Impact, now: BootNs) -> bool {
+    let certain = impact.evidence.get("certain").and_then(Value::as_bool) == Some(true);
+    let interval = impact.evidence.get("interval_ns").and_then(Value::as_u64).unwrap_or_default();
+    let left = impact.until_boot.map_or(u64::MAX, |until| until.0.saturating_sub(now.0));
+    certain && left <= interval
 }
 
 /// Whether a line of kubelet's log is about the cache that should be stuck, and not about one of an earlier jump.

@@ -1,11 +1,14 @@
 //! What is on the node, as the rules look at it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 
 use super::{StatsClass, Version};
-use crate::clock::{BootNs, WallNs};
+use crate::{
+    clock::{BootNs, WallNs},
+    impact::Kind,
+};
 
 /// What is on the node.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +23,9 @@ pub struct NodeFacts {
     pub kubelet_since: BootNs,
     /// Whether kubelet's log says that it uses its own cache of CPU samples, whatever the runtime gives.
     pub kubelet_cache_seen: bool,
+    /// When the cache of that kind was seen to take a container's samples although it was foretold to take none: it has
+    /// nothing left of before.
+    pub seen_sound: HashMap<(Kind, Arc<str>), BootNs>,
     /// Containers, those that have ended as well.
     pub containers: Vec<Container>,
 }

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use super::{
     Container, ContainerState, CpuTimes, Kubelet, NodeFacts, Process, Runtime, StatsClass, Version,
     cri::{self, Client, CriError, Sample},
@@ -14,11 +16,14 @@ use super::{
 };
 use crate::{
     clock::{BootNs, Clocks, SystemClocks},
-    impact::Timeline,
+    impact::{Kind, Timeline},
 };
 
 /// Ended containers asked for their times at once; kubelet keeps one or two of each that was restarted.
 const ASKED_AT_MOST: usize = 256;
+
+/// How long asking them may take in all: without their times containers say most of what they have to say.
+const ASKED_FOR: Duration = Duration::from_secs(5);
 
 /// How long one look may take in all. A runtime that answers each call in time, but slowly, must not hold up what has to
 /// be said meanwhile.
@@ -55,6 +60,8 @@ enum Trouble {
     Runtime(#[from] CriError),
     #[error("the runtime has not told all of its containers within {} s", LOOK.as_secs())]
     Slow,
+    #[error("there is no socket any more at any of the usual places")]
+    Gone,
 }
 
 /// How the runtime stands.
@@ -101,6 +108,11 @@ impl Node {
         self.facts.kubelet_cache_seen = true;
     }
 
+    /// The cache of that kind was seen to take the samples of the container `id`.
+    pub fn seen_sound(&mut self, kind: Kind, id: &str, now: BootNs) {
+        self.facts.seen_sound.insert((kind, id.into()), now);
+    }
+
     /// The runtime's process has ended, and with it what it kept in memory.
     pub fn runtime_ended(&mut self, now: BootNs) {
         self.facts.runtime_since = now;
@@ -124,13 +136,17 @@ impl Node {
             Ok(Some((runtime, containers))) => {
                 self.facts.runtime_since = self.facts.runtime_since.max(started(runtime.process));
                 self.facts.runtime = Some(runtime);
+                let born = &self.born;
+                self.facts.seen_sound.retain(|(_, id), _| born.contains_key(id));
                 self.facts.containers = containers;
                 self.state = RuntimeState::Answers;
             }
+            // Runtimes take their socket along when they end, and come back: containers live on meanwhile.
             Ok(None) => {
-                self.facts.runtime = None;
-                self.facts.containers.clear();
-                self.state = RuntimeState::NotFound;
+                self.state = match self.facts.runtime {
+                    Some(_) => RuntimeState::Trouble(Trouble::Gone.to_string()),
+                    None => RuntimeState::NotFound,
+                }
             }
             Err(error) => self.state = RuntimeState::Trouble(error.to_string()),
         }
@@ -162,9 +178,7 @@ impl Node {
             container.born = self.born.get(&container.id).copied().unwrap_or_else(first);
             born.insert(Arc::clone(&container.id), container.born);
         }
-        self.born = born;
-        self.listed = listed;
-        let containers = with_times(&mut client, containers).await?;
+        let containers = with_times(&mut client, containers).await;
         let (name, version) = client.name_and_version();
         let runtime = Runtime {
             class: StatsClass::of(name, version),
@@ -174,6 +188,9 @@ impl Node {
             endpoint: client.path().to_owned(),
             process: process::listener(client.path()).ok().flatten(),
         };
+        // Only now: who is listed and who is known are the same.
+        self.born = born;
+        self.listed = listed;
         Ok(Some((runtime, containers)))
     }
 
@@ -200,20 +217,25 @@ fn started(process: Option<Process>) -> BootNs {
 }
 
 /// Asks those that have ended when that was: for those that run, when they were made says enough. A container that is
-/// gone meanwhile is left out.
-async fn with_times(client: &mut Client, containers: Vec<Container>) -> Result<Vec<Container>, CriError> {
+/// gone meanwhile is left out. A runtime that does not answer this is not asked for more.
+async fn with_times(client: &mut Client, containers: Vec<Container>) -> Vec<Container> {
+    let until = Instant::now() + ASKED_FOR;
     let mut asked = 0;
     let mut kept = Vec::with_capacity(containers.len());
     for mut container in containers {
         if container.state == ContainerState::Exited && asked < ASKED_AT_MOST {
             asked += 1;
             match client.times(&mut container).await {
-                Ok(()) => {}
+                Ok(()) if Instant::now() < until => {}
+                Ok(()) => asked = ASKED_AT_MOST,
                 Err(error) if error.is_not_found() => continue,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    tracing::debug!("times of containers: {error}");
+                    asked = ASKED_AT_MOST;
+                }
             }
         }
         kept.push(container);
     }
-    Ok(kept)
+    kept
 }

@@ -163,15 +163,13 @@ impl Work {
                         // Whoever asked has lost patience.
                         continue;
                     }
+                    // One look is for all who wait: a runtime that is slow is not asked the same again and again.
+                    let mut waiting = vec![question];
+                    while let Ok(question) = questions.try_recv() {
+                        waiting.push(question);
+                    }
                     self.look().await;
-                    let report = report::containers(
-                        self,
-                        report::node(self, &self.settings),
-                        &self.timeline,
-                        now(),
-                    );
-                    // Whoever asked may have lost patience.
-                    let _ = question.send(report);
+                    self.answer(waiting);
                 }
                 () = at(self.look_at) => self.look().await,
                 () = at(self.assess_at) => {
@@ -201,6 +199,15 @@ impl Work {
                     self.assess().await;
                 }
             }
+        }
+    }
+
+    fn answer(&self, waiting: Vec<Question>) {
+        let node = report::node(self, &self.settings);
+        let report = report::containers(self, node, &self.timeline, now());
+        for question in waiting {
+            // Whoever asked may have lost patience.
+            let _ = question.send(report.clone());
         }
     }
 
@@ -368,8 +375,16 @@ impl Work {
             let cpu = self.node.facts().containers.iter().find(|container| *container.id == *id);
             let cpu = cpu.and_then(|container| container.cpu);
             let sample = samples.iter().find(|sample| sample.container_id == id);
-            if let Some(seen) = sample.and_then(|sample| evidence::of_sample(kind, sample, cpu, wall)) {
-                tell.extend(self.book.observe(kind, &id, &seen, &self.timeline, now));
+            let Some(seen) = sample.and_then(|sample| evidence::of_sample(kind, sample, cpu, wall)) else {
+                continue;
+            };
+            let refuted = seen.confidence == Some(Confidence::Refuted);
+            if refuted && self.book.get(kind, &id).is_some_and(|impact| evidence::may_be_over(impact, now)) {
+                continue;
+            }
+            tell.extend(self.book.observe(kind, &id, &seen, &self.timeline, now));
+            if refuted {
+                self.node.seen_sound(kind, &id, now);
             }
         }
         for impact in tell {
@@ -498,6 +513,9 @@ impl Work {
         let now = now();
         for id in self.of_kubelets_cache() {
             let told = self.book.observe(Kind::KubeletCpuCacheStuck, &id, seen, &self.timeline, now);
+            if told.as_ref().is_some_and(|impact| impact.confidence == Confidence::Refuted) {
+                self.node.seen_sound(Kind::KubeletCpuCacheStuck, &id, now);
+            }
             if let Some(impact) = told {
                 self.teller.tell(Message::Impact(impact)).await;
             }

@@ -37,7 +37,9 @@ pub(super) struct Cache<'a> {
 /// Finds every container whose rate stands still.
 pub(super) fn assess(cache: &Cache<'_>, case: &Case<'_>, found: &mut Vec<Finding>) {
     for container in case.node.containers.iter().filter(|container| container.runs()) {
-        let fed_since = container.born.max(cache.emptied);
+        let sound =
+            case.node.seen_sound.get(&(cache.kind, container.id.clone())).copied().unwrap_or_default();
+        let fed_since = container.born.max(cache.emptied).max(sound);
         if let Some(stuck) = stuck(case.timeline, fed_since, cache.interval_ns, case.now)
             && reaches_beyond_a_sample(&stuck, cache, case)
         {

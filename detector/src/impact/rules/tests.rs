@@ -1,6 +1,6 @@
 //! Rules against a node made up.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::*;
 use crate::{
@@ -41,6 +41,7 @@ fn node(name: &str, version: &str, containers: Vec<Container>) -> NodeFacts {
         kubelet_cache_seen: false,
         runtime_since: boot(0),
         kubelet_since: boot(0),
+        seen_sound: HashMap::new(),
         containers,
     }
 }
@@ -239,4 +240,20 @@ fn every_kind_belongs_to_one_rule() {
         let rules = RULES.iter().filter(|rule| rule.kinds().contains(kind)).count();
         assert_eq!(rules, 1, "{kind}");
     }
+}
+
+#[test]
+fn a_cache_that_was_seen_to_go_on_has_nothing_left_of_before() {
+    let mut node = node("containerd", "1.7.24", vec![container("a", 10, wall(1010))]);
+    let excursion = [(100, 3600), (101, -3600)];
+    let stuck = |node: &NodeFacts, jumps: &[(i64, i64)], now| {
+        let found = kinds(node, jumps, now).into_iter();
+        let found = found.filter(|(kind, ..)| *kind == Kind::RuntimeCpuBaselineStuck);
+        found.map(|(_, jump, _, until)| (jump, until)).collect::<Vec<_>>()
+    };
+    assert_eq!(stuck(&node, &excursion, 115), [(2, Some(boot(3701)))], "perhaps");
+    node.seen_sound.insert((Kind::RuntimeCpuBaselineStuck, "a".into()), boot(112));
+    assert_eq!(stuck(&node, &excursion, 115), []);
+    let again = [(100, 3600), (101, -3600), (140, -3600)];
+    assert_eq!(stuck(&node, &again, 141), [(3, Some(boot(3740)))]);
 }
