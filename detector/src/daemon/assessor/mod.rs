@@ -27,6 +27,9 @@ use crate::{
 /// Jumps on their way, at most. One that does not fit is a gap in the timeline, which the next one bridges.
 const ON_THE_WAY: usize = 4096;
 
+/// Questions that one look answers: as many as there may be consumers by default.
+const QUESTIONS: usize = 256;
+
 /// Where and how to look for victims.
 #[derive(Clone, Debug)]
 pub struct NodeSettings {
@@ -99,7 +102,7 @@ impl Assessor {
         teller: Teller,
     ) -> io::Result<(Self, mpsc::Sender<Question>, Arc<Mutex<NodeReport>>)> {
         let (turns, heard) = mpsc::channel(ON_THE_WAY);
-        let (ask, questions) = mpsc::channel(16);
+        let (ask, questions) = mpsc::channel(QUESTIONS);
         let (end, ended) = oneshot::channel();
         let unseen = NodeReport { runtime_state: "not looked at yet".into(), ..NodeReport::default() };
         let report = Arc::new(Mutex::new(unseen));
