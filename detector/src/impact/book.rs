@@ -349,6 +349,7 @@ mod tests {
             name: "sample",
             value: json!(3),
             until: None,
+            remedy: None,
         };
         book.observe(Kind::RuntimeCpuBaselineStuck, "d", &seen, &timeline, boot(102));
         let by_another = |key, until| Finding { jump: 2, ..finding(key, until, None) };
