@@ -114,6 +114,7 @@ impl Work {
         report: Arc<Mutex<NodeReport>>,
     ) -> Self {
         let timeline = known.timeline();
+        let waiting = !known.impacts.is_empty();
         let outlived = known.outlived.into_iter().map(Ended::by_reboot).collect();
         Self {
             outlived,
@@ -128,7 +129,8 @@ impl Work {
             between_looks: BETWEEN_LOOKS.0,
             assessed: now(),
             unsettled_since: None,
-            waiting: false,
+            // What an earlier run left open may not be confirmed yet.
+            waiting,
             look_at: Some(Instant::now()),
             assess_at: None,
             second_reading_at: None,
@@ -180,7 +182,10 @@ impl Work {
                     self.second_reading_at = None;
                     self.node.read_cpu();
                     self.assess().await;
-                    self.sample().await;
+                    // After a step forward there is nothing that it could confirm.
+                    if self.timeline.last_jump().is_some_and(|(.., delta)| delta.0 < 0) {
+                        self.sample().await;
+                    }
                 }
                 () = at(self.summary_at) => self.summary().await,
                 line = next_line(&mut self.following) => self.line(line).await,
