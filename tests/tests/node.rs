@@ -541,6 +541,8 @@ fn jumps_at_once_are_told_as_one_and_each_has_its_own_words() {
         first.jump,
         first.message
     );
+    // Jumps within 2 s are one.
+    thread::sleep(Duration::from_secs(3));
     rig.jump(9 * SECOND);
     let found = rig.impacts(|found| found.iter().any(diluted));
     let next = found.into_iter().find(diluted).unwrap();
