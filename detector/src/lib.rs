@@ -3,6 +3,8 @@
 //! ```text
 //! kernel                             user space
 //! detector-ebpf ──ring──▶ capture ──Step──▶ ledger ──Jump──▶ store ──▶ deliver ──▶ serve
+//!                                              └─▶ impact ──Impact──▶ store
+//!                                       node ──────▶┘
 //! ```
 //! One way, left to right: a stage knows only the types of the stages before it. [`daemon`] is the loop that joins
 //! them; [`cli`] is what people type.

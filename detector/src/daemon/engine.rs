@@ -28,8 +28,7 @@ use crate::{
         Alarm, ConsumersReport, DaemonReport, LedgerReport, Message, NodeReport, Refused, Status,
         StoreReport, Summary,
     },
-    impact::Turn,
-    ledger::{Circumstances, Entry, Finding, Jump, Ledger, Missed, Reporter, Thresholds},
+    ledger::{Circumstances, Entry, Finding, Jump, Ledger, Missed, Reporter, Thresholds, Turn},
     store::{Continuity, Left},
     sys,
 };

@@ -9,8 +9,8 @@ use std::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Confidence, Finding, Impact, Kind, Remedy, State, Timeline};
-use crate::clock::BootNs;
+use super::{Confidence, Finding, Impact, Kind, Remedy, State};
+use crate::{clock::BootNs, ledger::Timeline};
 
 /// An end that moves by less is not told again, ns.
 const SAME_END_NS: u64 = 1_000_000_000;

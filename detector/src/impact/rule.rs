@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use serde_json::Value;
 
-use super::{Remedy, Subject, Timeline};
-use crate::{clock::BootNs, node::NodeFacts};
+use super::{Remedy, Subject};
+use crate::{clock::BootNs, ledger::Timeline, node::NodeFacts};
 
 /// One family of rules. Pure: the same case has the same findings.
 pub trait Rule: Sync {

@@ -4,8 +4,10 @@
 //! has, stops at the latest wall time at which it took one. It goes on once the wall clock has passed that. Which samples
 //! it took is known to within the interval at which it is fed.
 
-use super::Timeline;
-use crate::clock::{BootNs, OffsetNs, WallNs};
+use crate::{
+    clock::{BootNs, OffsetNs, WallNs},
+    ledger::Timeline,
+};
 
 /// The stamp, from two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +64,7 @@ pub fn stuck(timeline: &Timeline, from: BootNs, interval_ns: u64, now: BootNs) -
 #[cfg(test)]
 mod tests {
     use super::{
-        super::timeline::tests::{SECOND, boot, timeline, wall},
+        super::timeline_tests::{SECOND, boot, timeline, wall},
         *,
     };
 

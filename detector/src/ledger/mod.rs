@@ -11,6 +11,7 @@ mod judge;
 mod jump;
 mod reporter;
 mod thresholds;
+mod timeline;
 
 pub use burst::Bursts;
 pub use excursion::{Closed, Excursion, Excursions};
@@ -18,6 +19,10 @@ pub use judge::{Circumstances, Evidence, Verdict, judge};
 pub use jump::{Jump, Missed, Window, WindowKind};
 pub use reporter::{Reported, Reporter};
 pub use thresholds::Thresholds;
+pub use timeline::{Segment, Timeline, Turn};
+
+#[cfg(test)]
+pub(crate) use timeline::tests as timeline_tests;
 
 use std::sync::Arc;
 

@@ -5,10 +5,7 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc};
 use serde::Serialize;
 
 use super::{StatsClass, Version};
-use crate::{
-    clock::{BootNs, WallNs},
-    impact::Kind,
-};
+use crate::clock::{BootNs, WallNs};
 
 /// What is on the node.
 #[derive(Clone, Debug, Default)]
@@ -23,9 +20,9 @@ pub struct NodeFacts {
     pub kubelet_since: BootNs,
     /// Whether kubelet's log says that it uses its own cache of CPU samples, whatever the runtime gives.
     pub kubelet_cache_seen: bool,
-    /// When the cache of that kind was seen to take a container's samples although it was foretold to take none: it has
+    /// When the cache of that holder was seen to take a container's samples although it was foretold to take none: it has
     /// nothing left of before.
-    pub seen_sound: HashMap<(Kind, Arc<str>), BootNs>,
+    pub seen_sound: HashMap<(RateSource, Arc<str>), BootNs>,
     /// Containers, those that have ended as well.
     pub containers: Vec<Container>,
 }
@@ -63,6 +60,15 @@ pub struct Kubelet {
     pub process: Process,
     /// Its version, if known.
     pub version: Option<Version>,
+}
+
+/// Who computes a CPU rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RateSource {
+    /// kubelet.
+    Kubelet,
+    /// The container runtime.
+    Runtime,
 }
 
 /// Whether a container runs.

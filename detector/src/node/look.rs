@@ -10,13 +10,14 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Container, ContainerState, CpuTimes, Kubelet, NodeFacts, Process, Runtime, StatsClass, Version,
+    Container, ContainerState, CpuTimes, Kubelet, NodeFacts, Process, RateSource, Runtime, StatsClass,
+    Version,
     cri::{self, Client, CriError, Sample},
     process,
 };
 use crate::{
     clock::{BootNs, Clocks, SystemClocks},
-    impact::{Kind, Timeline},
+    ledger::Timeline,
 };
 
 /// Ended containers asked for their times at once; kubelet keeps one or two of each that was restarted.
@@ -108,9 +109,9 @@ impl Node {
         self.facts.kubelet_cache_seen = true;
     }
 
-    /// The cache of that kind was seen to take the samples of the container `id`.
-    pub fn seen_sound(&mut self, kind: Kind, id: &str, now: BootNs) {
-        self.facts.seen_sound.insert((kind, id.into()), now);
+    /// The cache of that holder was seen to take the samples of the container `id`.
+    pub fn seen_sound(&mut self, source: RateSource, id: &str, now: BootNs) {
+        self.facts.seen_sound.insert((source, id.into()), now);
     }
 
     /// The runtime's process has ended, and with it what it kept in memory.

@@ -11,5 +11,5 @@ pub mod summary;
 
 pub use class::{StatsClass, Version};
 pub use cpu::CpuTimes;
-pub use facts::{Container, ContainerState, Cpu, Kubelet, NodeFacts, Pod, Process, Runtime};
+pub use facts::{Container, ContainerState, Cpu, Kubelet, NodeFacts, Pod, Process, RateSource, Runtime};
 pub use look::{Node, Places, RuntimeState};

@@ -19,8 +19,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     clock::{BootNs, OffsetNs, WallNs},
-    impact::{Impact, Turn},
-    ledger::{Excursion, Excursions, Jump, Missed},
+    impact::Impact,
+    ledger::{Excursion, Excursions, Jump, Missed, Turn},
 };
 
 /// What was known last.

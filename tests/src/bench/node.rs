@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use timejump::clock::{BootNs, Clocks, OffsetNs, SystemClocks, bracketed_offset};
-use timejump::impact::{Book, Case, Ended, Timeline, Turn, assess};
+use timejump::impact::{Book, Case, Ended, assess};
+use timejump::ledger::{Timeline, Turn};
 use timejump::node::{Container, NodeFacts, Runtime, StatsClass, cri::Client};
 
 use super::figures::{Ratio, Spread};

@@ -18,7 +18,8 @@ use anyhow::{Context, Result, ensure};
 use timejump::{
     daemon::{Assessor, Journal, NodeSettings, Shelf},
     deliver::{Alarm, Backend, Listener, Message, locked, stream::Hub},
-    impact::{Impact, Turn},
+    impact::Impact,
+    ledger::Turn,
     serve::{Doors, Serving},
     store::{self, Directory, Left, Retention, Store},
 };

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use timejump::{
     clock::{BootNs, OffsetNs, WallNs},
-    impact::{Book, Case, Ended, Timeline, Turn, assess, stuck},
+    impact::{Book, Case, Ended, assess, stuck},
+    ledger::{Timeline, Turn},
     node::{Container, ContainerState, Cpu, Kubelet, NodeFacts, Process, StatsClass, Version},
 };
 

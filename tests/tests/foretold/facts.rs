@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use timejump::{
     clock::{BootNs, WallNs},
-    impact::{Case, Finding, Kind, Timeline, assess},
+    impact::{Case, Finding, Kind, assess},
+    ledger::Timeline,
     node::{Container, ContainerState, NodeFacts, Pod, Process, Runtime, StatsClass},
 };
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use timejump::{
     clock::{BootNs, WallNs},
-    impact::{Confidence, Kind, POLL_AT_MOST_NS, POLL_NS, Stuck, Timeline, evidence, stuck},
+    impact::{Confidence, Kind, POLL_AT_MOST_NS, POLL_NS, Stuck, evidence, stuck},
+    ledger::Timeline,
     node::{Kubelet, NodeFacts, Process, Version, kubelet_log},
 };
 

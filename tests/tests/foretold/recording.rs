@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use timejump::{
     clock::{BootNs, OffsetNs, WallNs},
-    impact::{Timeline, Turn},
+    ledger::{Timeline, Turn},
     node::{Cpu, cri},
 };
 use timejump_tests::node::sample::{Entry, Sample};

@@ -6,7 +6,8 @@
 
 use timejump::{
     clock::{BootNs, OffsetNs, WallNs},
-    impact::{Stuck, Timeline, Turn, stuck},
+    impact::{Stuck, stuck},
+    ledger::{Timeline, Turn},
 };
 
 const SECOND: i128 = 1_000_000_000;

@@ -20,7 +20,8 @@ use super::journal::Teller;
 use crate::{
     clock::OffsetNs,
     deliver::{ContainersReport, NodeReport},
-    impact::{Impact, Timeline, Turn},
+    impact::Impact,
+    ledger::{Timeline, Turn},
     node::{Places, kubelet_log::LogOption, summary::SummarySource},
 };
 

@@ -7,7 +7,8 @@ use super::{
 use crate::{
     clock::BootNs,
     deliver::{CacheState, ContainerReport, ContainersReport, NodeReport},
-    impact::{Confidence, Impact, State, Timeline},
+    impact::{Confidence, Impact, State},
+    ledger::Timeline,
     node::{Container, RuntimeState, StatsClass},
 };
 

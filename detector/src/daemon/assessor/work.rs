@@ -17,11 +17,12 @@ use crate::{
     daemon::journal::Teller,
     deliver::{Message, NodeReport, locked},
     impact::{
-        ANNOUNCE_NS, Book, Case, Confidence, Ended, Impact, Kind, POLL_AT_MOST_NS, State, Stuck, Timeline,
-        Turn, assess, evidence, stuck,
+        ANNOUNCE_NS, Book, Case, Confidence, Ended, Impact, Kind, POLL_AT_MOST_NS, State, Stuck, assess,
+        evidence, stuck,
     },
+    ledger::{Timeline, Turn},
     node::{
-        Node, Process, RuntimeState,
+        Node, Process, RateSource, RuntimeState,
         kubelet_log::{Follower, LogOption, LogSource, StuckLine},
         process::Watched,
         summary::Summary,
@@ -389,7 +390,7 @@ impl Work {
             }
             tell.extend(self.book.observe(kind, &id, &seen, &self.timeline, now));
             if refuted {
-                self.node.seen_sound(kind, &id, now);
+                self.node.seen_sound(RateSource::Runtime, &id, now);
             }
         }
         for impact in tell {
@@ -519,7 +520,7 @@ impl Work {
         for id in self.of_kubelets_cache() {
             let told = self.book.observe(Kind::KubeletCpuCacheStuck, &id, seen, &self.timeline, now);
             if told.as_ref().is_some_and(|impact| impact.confidence == Confidence::Refuted) {
-                self.node.seen_sound(Kind::KubeletCpuCacheStuck, &id, now);
+                self.node.seen_sound(RateSource::Kubelet, &id, now);
             }
             if let Some(impact) = told {
                 self.teller.tell(Message::Impact(impact)).await;

@@ -6,7 +6,7 @@ use super::{ANNOUNCE_NS, POLL_AT_MOST_NS};
 use crate::{
     clock::{BootNs, DeltaNs, WallNs},
     impact::{Case, Finding, Kind, Remedy, Stuck, stuck},
-    node::Container,
+    node::{Container, RateSource},
 };
 
 /// Waiting for no longer than this costs less than a restart, ns.
@@ -18,6 +18,7 @@ const WORTH_A_WORD_NANOCORES: u64 = 50_000_000;
 /// A cache that keeps the latest sample of each container.
 pub(super) struct Cache<'a> {
     pub kind: Kind,
+    pub source: RateSource,
     /// Who has it, such as `containerd 1.7.24`.
     pub holder: &'a str,
     /// When it was empty last.
@@ -38,7 +39,7 @@ pub(super) struct Cache<'a> {
 pub(super) fn assess(cache: &Cache<'_>, case: &Case<'_>, found: &mut Vec<Finding>) {
     for container in case.node.containers.iter().filter(|container| container.runs()) {
         let sound =
-            case.node.seen_sound.get(&(cache.kind, container.id.clone())).copied().unwrap_or_default();
+            case.node.seen_sound.get(&(cache.source, container.id.clone())).copied().unwrap_or_default();
         let fed_since = container.born.max(cache.emptied).max(sound);
         if let Some(stuck) = stuck(case.timeline, fed_since, cache.interval_ns, case.now)
             && reaches_beyond_a_sample(&stuck, cache, case)

@@ -12,7 +12,7 @@ use super::cache::{self, Cache};
 use crate::{
     clock::BootNs,
     impact::{Case, Finding, Kind, Remedy, Rule, Subject},
-    node::{StatsClass, Version},
+    node::{RateSource, StatsClass, Version},
 };
 
 /// The first kubelet that takes the runtime's rate.
@@ -34,6 +34,7 @@ impl Rule for KubeletCache {
         }
         let cache = Cache {
             kind: Kind::KubeletCpuCacheStuck,
+            source: RateSource::Kubelet,
             holder: "kubelet",
             emptied: case.node.kubelet_since,
             interval_ns: cache::DEFAULT_INTERVAL_NS,

@@ -9,7 +9,7 @@
 use super::cache::{self, Cache};
 use crate::{
     impact::{Case, Finding, Kind, Remedy, Rule},
-    node::{Runtime, StatsClass},
+    node::{RateSource, Runtime, StatsClass},
 };
 
 /// `stats_collect_period`, ns.
@@ -29,6 +29,7 @@ impl Rule for RuntimeRates {
         let cache = match runtime.class {
             StatsClass::Baseline => Cache {
                 kind: Kind::RuntimeCpuBaselineStuck,
+                source: RateSource::Runtime,
                 holder: &holder,
                 emptied,
                 interval_ns: cache::DEFAULT_INTERVAL_NS,
@@ -39,6 +40,7 @@ impl Rule for RuntimeRates {
             },
             StatsClass::CollectorByWall => Cache {
                 kind: Kind::RuntimeCpuFrozen,
+                source: RateSource::Runtime,
                 holder: &holder,
                 emptied,
                 interval_ns: COLLECT_PERIOD_NS,

@@ -9,7 +9,10 @@ use crate::{
         Kind, Remedy,
         timeline_tests::{boot, timeline, wall},
     },
-    node::{Container, ContainerState, Cpu, Kubelet, NodeFacts, Pod, Process, Runtime, StatsClass, Version},
+    node::{
+        Container, ContainerState, Cpu, Kubelet, NodeFacts, Pod, Process, RateSource, Runtime, StatsClass,
+        Version,
+    },
 };
 
 pub(crate) fn container(id: &str, born: i64, created: WallNs) -> Container {
@@ -252,7 +255,7 @@ fn a_cache_that_was_seen_to_go_on_has_nothing_left_of_before() {
         found.map(|(_, jump, _, until)| (jump, until)).collect::<Vec<_>>()
     };
     assert_eq!(stuck(&node, &excursion, 115), [(2, Some(boot(3701)))], "perhaps");
-    node.seen_sound.insert((Kind::RuntimeCpuBaselineStuck, "a".into()), boot(112));
+    node.seen_sound.insert((RateSource::Runtime, "a".into()), boot(112));
     assert_eq!(stuck(&node, &excursion, 115), []);
     let again = [(100, 3600), (101, -3600), (140, -3600)];
     assert_eq!(stuck(&node, &again, 141), [(3, Some(boot(3740)))]);

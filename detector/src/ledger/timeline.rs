@@ -2,10 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::{
-    clock::{BootNs, DeltaNs, OffsetNs, WallNs},
-    ledger::Jump,
-};
+use super::Jump;
+use crate::clock::{BootNs, DeltaNs, OffsetNs, WallNs};
 
 /// Segments kept. Older ones are summed up by their latest wall time, which is all that a rule asks of them.
 const MOST: usize = 1024;
