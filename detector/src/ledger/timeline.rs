@@ -145,7 +145,7 @@ impl Timeline {
         Some((now.jump?, now.from, now.offset.since(before.offset)))
     }
 
-    /// What the jumps of the last [`AT_ONCE_NS`] come to: one, to whoever samples more rarely. Number and time are those of
+    /// What the jumps of the last 2 s come to: one, to whoever samples more rarely. Number and time are those of
     /// the one that went furthest, the latest of such.
     pub fn last_move(&self) -> Option<(u64, BootNs, DeltaNs)> {
         let now = self.now();

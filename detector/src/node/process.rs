@@ -18,7 +18,7 @@ use crate::{clock::BootNs, sys};
 /// kubelet by the names of its processes: itself; microk8s's; k3s's and rke2's, which hold it.
 const KUBELETS: [&str; 6] = ["kubelet", "kubelite", "k3s-server", "k3s-agent", "k3s", "rke2"];
 
-/// The kubelet of this node, as far as its process can be seen: the earliest by [`KUBELETS`], then by pid.
+/// The kubelet of this node, as far as its process can be seen: by its name, the likelier first, then by pid.
 pub fn find_kubelet() -> Option<Process> {
     let processes = all_processes().ok()?;
     let candidates = processes.flatten().filter_map(|process| {
