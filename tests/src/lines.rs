@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn tells_later_lines_from_broken_ones() {
-        assert!(matches!(Line::parse(r#"{"type":"impact","jump":17}"#), Ok(Line::Other)));
+        assert!(matches!(Line::parse(r#"{"type":"of_next_year","jump":17}"#), Ok(Line::Other)));
         assert!(Line::parse(r#"{"type":"lagged"}"#).is_err());
         assert!(Line::parse("half a li").is_err());
     }
