@@ -12,5 +12,5 @@ mod witness;
 pub use bracket::{Clocks, SystemClocks, bracketed_offset};
 pub use proc_timer_list::{TimerListError, TimerListOffsets, parse_timer_list};
 pub use rtc::Rtc;
-pub use types::{BootNs, DeltaNs, OffsetNs, WallNs};
+pub use types::{BootNs, DeltaNs, OffsetNs, WallNs, span};
 pub use witness::{Reading, Source, Witness};

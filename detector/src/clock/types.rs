@@ -80,6 +80,12 @@ impl DeltaNs {
     }
 }
 
+/// A length of time without direction, in few characters.
+pub fn span(ns: u64) -> String {
+    let text = DeltaNs(i64::try_from(ns).unwrap_or(i64::MAX)).short();
+    text.trim_start_matches('+').to_owned()
+}
+
 impl WallNs {
     /// To the second, for tables: `2024-02-06 00:02:33Z`.
     pub fn short(self) -> String {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     actor::Actor,
-    clock::{BootNs, DeltaNs},
+    clock::{BootNs, DeltaNs, span},
     impact::Impact,
     ledger::{Evidence, Excursion, Jump},
     store::Burst,
@@ -195,11 +195,6 @@ fn timeline(text: &mut String, excursion: &Excursion, shown: &Shown, colour: Col
 
 fn elapsed(from: BootNs, to: BootNs) -> u64 {
     to.0.saturating_sub(from.0)
-}
-
-pub(super) fn span(ns: u64) -> String {
-    let text = DeltaNs(i64::try_from(ns).unwrap_or(i64::MAX)).short();
-    text.trim_start_matches('+').to_owned()
 }
 
 #[cfg(test)]

@@ -7,15 +7,12 @@ use super::{
     human::{count, printable},
     json::word,
 };
-use crate::clock::DeltaNs;
+use crate::{clock::span, impact::WORTH_A_WORD_NANOCORES};
 
 /// Columns for a pod's name and for a container's; longer ones lose their middle.
 const NAMES: [usize; 2] = [36, 16];
 const SECOND_NS: u64 = 1_000_000_000;
 const DAY_NS: u64 = 86_400 * SECOND_NS;
-
-/// A spike that is smaller is not shown.
-const NO_SPIKE_NANOCORES: u64 = 50_000_000;
 
 /// The screen.
 pub fn stats_screen(report: &ContainersReport, colour: Colour) -> String {
@@ -26,10 +23,10 @@ pub fn stats_screen(report: &ContainersReport, colour: Colour) -> String {
     };
     node_fields(&report.node, &mut field);
     let last = report.last_jump.map_or_else(String::new, |(sequence, at, delta)| {
-        let ago = span(now.0.saturating_sub(at.0));
+        let ago = seconds(now.0.saturating_sub(at.0));
         format!("; last jump #{sequence} {}, {ago} ago", delta.short())
     });
-    field("clock", &format!("{}, up {}{last}", report.wall.short(), span(now.0)));
+    field("clock", &format!("{}, up {}{last}", report.wall.short(), seconds(now.0)));
     text.push('\n');
     let running = report.node.containers;
     if report.containers.is_empty() {
@@ -106,7 +103,7 @@ fn row(container: &ContainerReport, colour: Colour) -> String {
     let confidence = confidence.map_or_else(String::new, |confidence| format!(", {}", word(confidence)));
     let spike = match (container.spike_nanocores_at_least, container.spike_times_at_least) {
         // An idle container's is none.
-        (Some(nanocores), _) if nanocores < NO_SPIKE_NANOCORES => String::new(),
+        (Some(nanocores), _) if nanocores < WORTH_A_WORD_NANOCORES => String::new(),
         (Some(nanocores), _) => self::cores(nanocores),
         (None, Some(times)) => format!("× {times}"),
         (None, None) => String::new(),
@@ -116,7 +113,7 @@ fn row(container: &ContainerReport, colour: Colour) -> String {
         printable(&container.name),
         cores,
         format!("{state}{confidence}"),
-        container.remaining_ns.map_or_else(String::new, span),
+        container.remaining_ns.map_or_else(String::new, seconds),
         spike,
         until(container),
     ];
@@ -167,17 +164,15 @@ fn shortened(name: &str, columns: usize) -> String {
 }
 
 /// To the second.
-fn span(ns: u64) -> String {
-    let seconds = ns.div_ceil(SECOND_NS).saturating_mul(SECOND_NS);
-    let text = DeltaNs(i64::try_from(seconds).unwrap_or(i64::MAX)).short();
-    text.trim_start_matches('+').to_owned()
+fn seconds(ns: u64) -> String {
+    span(ns.div_ceil(SECOND_NS).saturating_mul(SECOND_NS))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        clock::{BootNs, WallNs},
+        clock::{BootNs, DeltaNs, WallNs},
         impact::Confidence,
         node::Pod,
     };

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     capture::{PathCoverage, RungReport, Size},
-    clock::DeltaNs,
+    clock::{DeltaNs, span},
 };
 
 /// The screen.
@@ -31,10 +31,6 @@ pub fn status_screen(status: &Status) -> String {
 }
 
 fn daemon_lines(daemon: &DaemonReport) -> String {
-    let span = |ns: u64| {
-        let text = DeltaNs(i64::try_from(ns).unwrap_or(i64::MAX)).short();
-        text.trim_start_matches('+').to_owned()
-    };
     let ledger = &daemon.ledger;
     let running = daemon.now_boottime_ns.0.saturating_sub(daemon.started_boottime_ns.0);
     let last = if ledger.last_sequence == 0 {

@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use super::{
     Colour,
     human::{count, printable, standing, victim},
-    show::span,
 };
-use crate::impact::{Impact, Remedy, State};
+use crate::{
+    clock::span,
+    impact::{Impact, Remedy, State},
+};
 
 /// Victims shown of each kind.
 const MOST: usize = 10;

@@ -62,6 +62,8 @@ pub struct Observation {
 struct Entry {
     impact: Impact,
     foretold: Option<BootNs>,
+    /// The remedy that an observation calls for, whatever the rule says.
+    advised: Option<Remedy>,
 }
 
 /// The impacts that last.
@@ -77,7 +79,7 @@ impl Book {
     pub fn new(boot_id: Arc<str>, last_id: u64, left: Vec<Impact>) -> Self {
         let open = left.into_iter().filter_map(|impact| {
             let foretold = impact.until_boot;
-            Some((key(&impact)?, Entry { impact, foretold }))
+            Some((key(&impact)?, Entry { impact, foretold, advised: None }))
         });
         let open = open.collect();
         Self { boot_id, last_id, open }
@@ -125,7 +127,7 @@ impl Book {
             let foretold = finding.until;
             let impact = impact(self.last_id, &self.boot_id, finding, timeline);
             tell.push(impact.clone());
-            self.open.insert(key, Entry { impact, foretold });
+            self.open.insert(key, Entry { impact, foretold, advised: None });
         }
         self.open.retain(|key, Entry { impact, .. }| {
             let stays = seen.contains(key);
@@ -161,7 +163,7 @@ impl Book {
         timeline: &Timeline,
         now: BootNs,
     ) -> Option<Impact> {
-        let impact = &mut self.open.get_mut(&(kind, key.into()))?.impact;
+        let Entry { impact, advised, .. } = self.open.get_mut(&(kind, key.into()))?;
         // What was seen once is not unseen, and what it ended with is its last word.
         let known = impact.evidence.get(observation.name).is_some();
         let settled = impact.confidence != Confidence::Predicted;
@@ -170,7 +172,8 @@ impl Book {
         }
         impact.confidence = observation.confidence.unwrap_or(impact.confidence);
         set(&mut impact.evidence, observation.name, observation.value.clone());
-        impact.remedy = observation.remedy.unwrap_or(impact.remedy);
+        *advised = observation.remedy.or(*advised);
+        impact.remedy = advised.unwrap_or(impact.remedy);
         if let Some(until) = observation.until {
             impact.until_boot = Some(until);
             impact.until = Some(timeline.now().offset.wall_at(until));
@@ -184,10 +187,8 @@ impl Book {
 
 /// What tells an impact apart, from what is stored of it.
 fn key(impact: &Impact) -> Option<(Kind, Arc<str>)> {
-    let kind = Kind::ALL.iter().find(|kind| kind.word() == impact.kind)?;
-    let container = impact.evidence.get("container_id").and_then(Value::as_str);
-    let key = container.or(impact.subject.uid.as_deref()).unwrap_or_default();
-    Some((*kind, key.into()))
+    let key = impact.container_id().or(impact.subject.uid.as_deref()).unwrap_or_default();
+    Some((Kind::of_word(&impact.kind)?, key.into()))
 }
 
 fn impact(id: u64, boot_id: &Arc<str>, finding: Finding, timeline: &Timeline) -> Impact {
@@ -220,7 +221,7 @@ fn moves(old: Option<BootNs>, new: Option<BootNs>) -> bool {
 
 /// Takes over what is new; says whether that is worth telling.
 fn renew(entry: &mut Entry, finding: Finding, timeline: &Timeline) -> bool {
-    let Entry { impact, foretold } = entry;
+    let Entry { impact, foretold, advised } = entry;
     let moved = moves(*foretold, finding.until);
     let learnt = finding.evidence.as_object().is_some_and(|evidence| {
         evidence.iter().any(|(name, value)| {
@@ -236,7 +237,7 @@ fn renew(entry: &mut Entry, finding: Finding, timeline: &Timeline) -> bool {
         impact.until_boot = finding.until;
         impact.until = finding.until.map(|until| timeline.now().offset.wall_at(until));
     }
-    impact.remedy = finding.remedy;
+    impact.remedy = advised.unwrap_or(finding.remedy);
     impact.message = finding.message;
     if let Value::Object(evidence) = finding.evidence {
         for (name, value) in evidence {
@@ -397,5 +398,25 @@ mod tests {
         let told = next.update(Vec::new(), &timeline, why, boot(120));
         assert_eq!((told[0].id, &told[0].evidence["ended"]), (1, &json!("holder_restarted")));
         assert_eq!(told[0].until_boot, Some(boot(120)), "it ended early");
+    }
+
+    #[test]
+    fn advice_outlives_what_the_rule_says_again() {
+        let timeline = timeline(1000, &[(100, -60)]);
+        let mut book = Book::new("b".into(), 0, Vec::new());
+        let foretold = |until| Finding { remedy: Remedy::RestartRuntime, ..finding("c", until, None) };
+        book.update(vec![foretold(160)], &timeline, |_| Ended::AsForetold, boot(101));
+        let seen = Observation {
+            confidence: None,
+            name: "summary",
+            value: json!({}),
+            until: None,
+            remedy: Some(Remedy::Wait),
+        };
+        let kind = Kind::RuntimeCpuBaselineStuck;
+        let told = book.observe(kind, "c", &seen, &timeline, boot(102)).unwrap();
+        assert_eq!((told.remedy, told.confidence), (Remedy::Wait, Confidence::Predicted));
+        let told = book.update(vec![foretold(130)], &timeline, |_| Ended::AsForetold, boot(103));
+        assert_eq!(told[0].remedy, Remedy::Wait);
     }
 }

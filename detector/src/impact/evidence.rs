@@ -50,8 +50,7 @@ pub fn of_sample(kind: Kind, sample: &Sample, cpu: Option<Cpu>, wall: WallNs) ->
 pub fn may_be_over(impact: &Impact, now: BootNs) -> bool {
     let certain = impact.evidence.get("certain").and_then(Value::as_bool) == Some(true);
     let interval = impact.evidence.get("interval_ns").and_then(Value::as_u64).unwrap_or_default();
-    let left = impact.until_boot.map_or(u64::MAX, |until| until.0.saturating_sub(now.0));
-    certain && left <= interval
+    certain && impact.left_ns(now) <= interval
 }
 
 /// Whether a line of kubelet's log is about the cache that should be stuck, and not about one of an earlier jump.

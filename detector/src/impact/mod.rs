@@ -13,7 +13,7 @@ mod types;
 
 pub use book::{Book, Ended, Observation};
 pub use rule::{Case, Finding, Kind, Rule};
-pub use rules::{ANNOUNCE_NS, POLL_AT_MOST_NS, POLL_NS, RULES, assess};
+pub use rules::{ANNOUNCE_NS, POLL_AT_MOST_NS, POLL_NS, RULES, WORTH_A_WORD_NANOCORES, assess};
 pub use stamp::{Stuck, stuck};
 pub use types::{Confidence, Impact, Remedy, State, Subject};
 

@@ -33,6 +33,11 @@ impl Case<'_> {
     pub fn is_over(&self, from: BootNs, until: BootNs) -> bool {
         self.now >= until && self.assessed >= from
     }
+
+    /// How many of the containers that run were there at `at` already.
+    pub fn running_since(&self, at: BootNs) -> usize {
+        self.node.containers.iter().filter(|container| container.runs() && container.born < at).count()
+    }
 }
 
 /// What a rule finds: an impact before it has a number.
@@ -71,6 +76,11 @@ macro_rules! kinds {
             /// Its word in the stream, in the store and in metrics.
             pub const fn word(self) -> &'static str {
                 match self { $(Self::$kind => $word,)* }
+            }
+
+            /// The one of that word.
+            pub fn of_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.word() == word)
             }
         }
     };

@@ -42,6 +42,18 @@ pub struct Impact {
     pub evidence: serde_json::Value,
 }
 
+impl Impact {
+    /// The runtime's id of the container that it is about.
+    pub fn container_id(&self) -> Option<&str> {
+        self.evidence.get("container_id")?.as_str()
+    }
+
+    /// How long it lasts yet, ns; for ever if no end is in sight.
+    pub fn left_ns(&self, now: BootNs) -> u64 {
+        self.until_boot.map_or(u64::MAX, |until| until.0.saturating_sub(now.0))
+    }
+}
+
 /// What an impact is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {

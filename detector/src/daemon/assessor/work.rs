@@ -17,13 +17,13 @@ use crate::{
     daemon::journal::Teller,
     deliver::{Message, NodeReport, locked},
     impact::{
-        ANNOUNCE_NS, Book, Case, Confidence, Ended, Impact, Kind, POLL_AT_MOST_NS, State, Stuck, assess,
-        evidence, stuck,
+        ANNOUNCE_NS, Book, Case, Confidence, Ended, Impact, Kind, Observation, POLL_AT_MOST_NS, State, Stuck,
+        assess, evidence, stuck,
     },
     ledger::{Timeline, Turn},
     node::{
-        Node, Process, RateSource, RuntimeState,
-        kubelet_log::{Follower, LogOption, LogSource, StuckLine},
+        Node, NodeFacts, Process, RateSource, RuntimeState,
+        kubelet_log::{Follower, LogSource, StuckLine},
         process::Watched,
         summary::Summary,
     },
@@ -298,8 +298,7 @@ impl Work {
     /// Sooner for what ends soon.
     fn second_reading_in(&self) -> Duration {
         let now = now();
-        let soonest = self.sampled().filter_map(|(.., impact)| impact.until_boot).min();
-        let left = soonest.map_or(u64::MAX, |until| until.0.saturating_sub(now.0));
+        let left = self.sampled().map(|(.., impact)| impact.left_ns(now)).min().unwrap_or(u64::MAX);
         SECOND_READING.min(Duration::from_nanos(left / 2))
     }
 
@@ -350,17 +349,15 @@ impl Work {
     /// The open impacts that the runtime's sample speaks about.
     fn sampled(&self) -> impl Iterator<Item = (Kind, &str, &Impact)> {
         self.book.open().filter_map(|impact| {
-            let kind = SAMPLED.into_iter().find(|kind| kind.word() == impact.kind)?;
-            let id = impact.evidence.get("container_id")?.as_str()?;
-            Some((kind, id, impact))
+            let kind = Kind::of_word(&impact.kind).filter(|kind| SAMPLED.contains(kind))?;
+            Some((kind, impact.container_id()?, impact))
         })
     }
 
     /// Asks the runtime, once after a jump, whether it is as foretold. While its baseline is stuck that moves nothing.
     async fn sample(&mut self) {
         let wanted = |impact: &Impact| {
-            let left = impact.until_boot.map_or(u64::MAX, |until| until.0.saturating_sub(now().0));
-            impact.confidence == Confidence::Predicted && left > TOO_LATE_NS
+            impact.confidence == Confidence::Predicted && impact.left_ns(now()) > TOO_LATE_NS
         };
         let asked: Vec<(Kind, String)> = self
             .sampled()
@@ -401,10 +398,7 @@ impl Work {
     /// Asks kubelet what it shows. Only while rates stand still: else this would move the runtime's baseline.
     async fn summary(&mut self) {
         self.summary_at = None;
-        let lasts = |impact: &Impact| {
-            let left = impact.until_boot.map_or(u64::MAX, |until| until.0.saturating_sub(now().0));
-            impact.state == State::Open && left > TOO_LATE_NS
-        };
+        let lasts = |impact: &Impact| impact.state == State::Open && impact.left_ns(now()) > TOO_LATE_NS;
         let stuck = self.stuck_containers();
         if stuck.is_empty() || !stuck.iter().all(|(kind, id)| self.book.get(*kind, id).is_some_and(lasts)) {
             return;
@@ -443,8 +437,8 @@ impl Work {
     fn stuck_containers(&self) -> Vec<(Kind, String)> {
         let open = self.book.open().filter(|impact| impact.state == State::Open);
         let stuck = open.filter_map(|impact| {
-            let kind = STUCK.into_iter().find(|kind| kind.word() == impact.kind)?;
-            Some((kind, impact.evidence.get("container_id")?.as_str()?.to_owned()))
+            let kind = Kind::of_word(&impact.kind).filter(|kind| STUCK.contains(kind))?;
+            Some((kind, impact.container_id()?.to_owned()))
         });
         stuck.collect()
     }
@@ -461,8 +455,7 @@ impl Work {
             return;
         };
         let kubelet = self.node.facts().kubelet.map(|kubelet| kubelet.process);
-        let source = LogSource::find(&self.settings.kubelet_log, kubelet);
-        match Follower::open(&source, kubelet).await {
+        match Follower::open(&self.log_source(), kubelet).await {
             Ok(follower) => {
                 let (stamps, tell_at) = (BTreeSet::new(), None);
                 self.following =
@@ -515,7 +508,7 @@ impl Work {
         stuck.filter(|(kind, _)| *kind == Kind::KubeletCpuCacheStuck).map(|(_, id)| id).collect()
     }
 
-    async fn observe_kubelets_cache(&mut self, seen: &crate::impact::Observation) {
+    async fn observe_kubelets_cache(&mut self, seen: &Observation) {
         let now = now();
         for id in self.of_kubelets_cache() {
             let told = self.book.observe(Kind::KubeletCpuCacheStuck, &id, seen, &self.timeline, now);
@@ -534,25 +527,22 @@ impl Work {
 
     pub(super) fn log_source(&self) -> LogSource {
         let kubelet = self.node.facts().kubelet.map(|kubelet| kubelet.process);
-        match &self.settings.kubelet_log {
-            LogOption::Find if kubelet.is_none() => LogSource::find(&LogOption::Find, None),
-            option => LogSource::find(option, kubelet),
-        }
+        LogSource::find(&self.settings.kubelet_log, kubelet)
     }
 }
 
 /// Why an impact is found no more.
-fn why(impact: &Impact, node: &crate::node::NodeFacts, now: BootNs) -> Ended {
+fn why(impact: &Impact, node: &NodeFacts, now: BootNs) -> Ended {
     let since = impact.from_boot.unwrap_or_default();
-    let of_kubelet = impact.kind == Kind::KubeletCpuCacheStuck.word();
-    let of_runtime = SAMPLED.iter().any(|kind| kind.word() == impact.kind);
-    let id = impact.evidence.get("container_id").and_then(|id| id.as_str());
+    let kind = Kind::of_word(&impact.kind);
+    let of_kubelet = kind == Some(Kind::KubeletCpuCacheStuck);
+    let of_runtime = kind.is_some_and(|kind| SAMPLED.contains(&kind));
     let gone = |id: &str| !node.containers.iter().any(|container| *container.id == *id && container.runs());
     if impact.until_boot.is_some_and(|until| until <= now) {
         Ended::AsForetold
     } else if (of_kubelet && node.kubelet_since > since) || (of_runtime && node.runtime_since > since) {
         Ended::HolderRestarted
-    } else if id.is_some_and(gone) {
+    } else if impact.container_id().is_some_and(gone) {
         Ended::SubjectGone
     } else {
         Ended::ClockStepped

@@ -2,18 +2,15 @@
 
 use serde_json::json;
 
-use super::{ANNOUNCE_NS, POLL_AT_MOST_NS};
+use super::{ANNOUNCE_NS, WORTH_A_WORD_NANOCORES};
 use crate::{
-    clock::{BootNs, DeltaNs, WallNs},
+    clock::{BootNs, WallNs, span},
     impact::{Case, Finding, Kind, Remedy, Stuck, stuck},
     node::{Container, RateSource},
 };
 
 /// Waiting for no longer than this costs less than a restart, ns.
 const WORTH_A_RESTART_NS: u64 = 600_000_000_000;
-
-/// A spike that is smaller is no news: that of an idle container.
-const WORTH_A_WORD_NANOCORES: u64 = 50_000_000;
 
 /// A cache that keeps the latest sample of each container.
 pub(super) struct Cache<'a> {
@@ -131,15 +128,7 @@ impl Spike {
 }
 
 /// `0.3`, `108.4`.
-pub(super) fn cores(nanocores: u64) -> String {
+fn cores(nanocores: u64) -> String {
     let tenths = nanocores.saturating_add(50_000_000) / 100_000_000;
     format!("{}.{}", tenths / 10, tenths % 10)
 }
-
-/// `59m 50s`.
-pub(super) fn span(ns: u64) -> String {
-    let text = DeltaNs(i64::try_from(ns).unwrap_or(i64::MAX)).short();
-    text.trim_start_matches('+').to_owned()
-}
-
-pub(super) const DEFAULT_INTERVAL_NS: u64 = POLL_AT_MOST_NS;

@@ -8,7 +8,10 @@
 
 use serde_json::json;
 
-use super::cache::{self, Cache};
+use super::{
+    POLL_AT_MOST_NS,
+    cache::{self, Cache},
+};
 use crate::{
     clock::BootNs,
     impact::{Case, Finding, Kind, Remedy, Rule, Subject},
@@ -19,7 +22,7 @@ use crate::{
 const BYPASS: Version = Version(1, 23);
 /// `defaultCachePeriod`, ns.
 const CACHE_PERIOD_NS: u64 = 600_000_000_000;
-const RULE: &str = "pkg/kubelet/stats/cri_stats_provider.go: getAndUpdateContainerUsageNanoCores";
+pub(super) const RULE: &str = "pkg/kubelet/stats/cri_stats_provider.go: getAndUpdateContainerUsageNanoCores";
 
 pub(super) struct KubeletCache;
 
@@ -37,7 +40,7 @@ impl Rule for KubeletCache {
             source: RateSource::Kubelet,
             holder: "kubelet",
             emptied: case.node.kubelet_since,
-            interval_ns: cache::DEFAULT_INTERVAL_NS,
+            interval_ns: POLL_AT_MOST_NS,
             shows: "the CPU rate of before the jump",
             spikes: true,
             restart: Remedy::RestartKubelet,
@@ -66,9 +69,9 @@ fn is_used(case: &Case<'_>) -> bool {
 /// A step beyond the cache's period makes every sample look outdated.
 fn dropped(case: &Case<'_>) -> Option<Finding> {
     let (jump, at, delta) = case.timeline.last_move()?;
-    let until = BootNs(at.0.saturating_add(2 * cache::DEFAULT_INTERVAL_NS));
+    let until = BootNs(at.0.saturating_add(2 * POLL_AT_MOST_NS));
     let beyond = delta.0 > 0 && delta.magnitude() > CACHE_PERIOD_NS;
-    let lived = case.node.containers.iter().any(|container| container.runs() && container.born < at);
+    let lived = case.running_since(at) > 0;
     (beyond && lived && !case.is_over(at, until)).then(|| Finding {
         kind: Kind::KubeletCpuRecordsDropped,
         jump,

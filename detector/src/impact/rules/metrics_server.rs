@@ -7,12 +7,9 @@
 
 use serde_json::json;
 
-use super::{
-    NOTICEABLE_NS,
-    cache::{DEFAULT_INTERVAL_NS, span},
-};
+use super::{NOTICEABLE_NS, POLL_AT_MOST_NS};
 use crate::{
-    clock::BootNs,
+    clock::{BootNs, span},
     impact::{Case, Finding, Kind, Remedy, Rule, Subject},
 };
 
@@ -41,7 +38,7 @@ impl Rule for MetricsServer {
             };
             // Less is the gap that every jump makes.
             if started.0 - wall.0 < i128::from(2 * RESOLUTION_NS)
-                && case.now.0.saturating_sub(since.0) < DEFAULT_INTERVAL_NS
+                && case.now.0.saturating_sub(since.0) < POLL_AT_MOST_NS
             {
                 continue;
             }
@@ -68,7 +65,7 @@ fn sample(case: &Case<'_>) -> Option<Finding> {
     let (jump, at, delta) = case.timeline.last_move()?;
     let size = delta.magnitude();
     let until = BootNs(at.0.saturating_add(2 * RESOLUTION_NS));
-    let lived = case.node.containers.iter().any(|container| container.runs() && container.born < at);
+    let lived = case.running_since(at) > 0;
     if size < NOTICEABLE_NS || !lived || case.is_over(at, until) {
         return None;
     }

@@ -6,9 +6,9 @@
 
 use serde_json::json;
 
-use super::{NOTICEABLE_NS, POLL_AT_MOST_NS, POLL_NS, cache::span, runtime_rates};
+use super::{NOTICEABLE_NS, POLL_AT_MOST_NS, POLL_NS, kubelet_cache, runtime_rates};
 use crate::{
-    clock::{BootNs, DeltaNs},
+    clock::{BootNs, DeltaNs, span},
     impact::{Case, Finding, Kind, Remedy, Rule, Subject},
     node::StatsClass,
 };
@@ -24,8 +24,7 @@ impl Rule for OneSample {
         let (Some(runtime), Some((jump, at, delta))) = (&case.node.runtime, case.timeline.last_move()) else {
             return;
         };
-        let affected =
-            case.node.containers.iter().filter(|container| container.runs() && container.born < at).count();
+        let affected = case.running_since(at);
         if delta.magnitude() < NOTICEABLE_NS || affected == 0 {
             return;
         }
@@ -65,10 +64,8 @@ fn effect(class: StatsClass, delta: DeltaNs, holder: &str) -> Option<Effect> {
     let polled = (POLL_NS, POLL_AT_MOST_NS);
     let collected = (runtime_rates::COLLECT_PERIOD_NS, runtime_rates::COLLECT_PERIOD_NS);
     let ((least_ns, interval_ns), rule) = match class {
-        StatsClass::KubeletCache => {
-            (polled, "pkg/kubelet/stats/cri_stats_provider.go: getAndUpdateContainerUsageNanoCores")
-        }
-        StatsClass::Baseline => (polled, "containerd container_stats_list.go: getUsageNanoCores"),
+        StatsClass::KubeletCache => (polled, kubelet_cache::RULE),
+        StatsClass::Baseline => (polled, runtime_rates::BASELINE_RULE),
         StatsClass::Collector | StatsClass::CollectorByWall => {
             (collected, "containerd internal/cri/server/stats_collector.go")
         }

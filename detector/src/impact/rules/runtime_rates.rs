@@ -6,12 +6,16 @@
 //! trimmed, so that the last one before the jump stays the latest. All this is in memory: a restart of the runtime
 //! empties it.
 
-use super::cache::{self, Cache};
+use super::{
+    POLL_AT_MOST_NS,
+    cache::{self, Cache},
+};
 use crate::{
     impact::{Case, Finding, Kind, Remedy, Rule},
     node::{RateSource, Runtime, StatsClass},
 };
 
+pub(super) const BASELINE_RULE: &str = "containerd container_stats_list.go: getUsageNanoCores";
 /// `stats_collect_period`, ns.
 pub(super) const COLLECT_PERIOD_NS: u64 = 1_000_000_000;
 
@@ -32,11 +36,11 @@ impl Rule for RuntimeRates {
                 source: RateSource::Runtime,
                 holder: &holder,
                 emptied,
-                interval_ns: cache::DEFAULT_INTERVAL_NS,
+                interval_ns: POLL_AT_MOST_NS,
                 shows: "the CPU rate 0",
                 spikes: true,
                 restart: Remedy::RestartRuntime,
-                rule: "containerd container_stats_list.go: getUsageNanoCores",
+                rule: BASELINE_RULE,
             },
             StatsClass::CollectorByWall => Cache {
                 kind: Kind::RuntimeCpuFrozen,
