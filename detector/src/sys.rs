@@ -10,9 +10,18 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 /// Waits for `source` to become readable. Must be called within a tokio runtime.
 pub fn readable<T: AsFd + AsRawFd>(source: T) -> io::Result<AsyncFd<T>> {
-    // SAFETY: `source` owns its descriptor (the callers' types are `OwnedFd` and aya's ring buffer, which closes it
+    registered(source, Interest::READABLE)
+}
+
+/// Waits for `source` to tell of something out of the ordinary. Must be called within a tokio runtime.
+pub fn exceptional<T: AsFd + AsRawFd>(source: T) -> io::Result<AsyncFd<T>> {
+    registered(source, Interest::PRIORITY)
+}
+
+fn registered<T: AsFd + AsRawFd>(source: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+    // SAFETY: `source` owns its descriptor (the callers' types are `OwnedFd`, `File` and aya's ring buffer, which closes it
     // when dropped and never swaps it), and the `AsyncFd` owns `source` and deregisters before dropping it.
-    let registered = unsafe { AsyncFd::register_with_interest(source, Interest::READABLE) };
+    let registered = unsafe { AsyncFd::register_with_interest(source, interest) };
     registered.map_err(io::Error::from)
 }
 

@@ -154,6 +154,8 @@ impl Daemon {
             node,
             capture: ask,
             assessor: ask_assessor,
+            credentials: Arc::default(),
+            keeper: mpsc::channel(1).0,
         };
         engine.tell_status(backend.complete(engine.status()));
         engine.look_back();

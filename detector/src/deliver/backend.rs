@@ -8,7 +8,8 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    ConsumersReport, ContainersReport, Listener, NodeReport, Status, StoreReport, Tally, stream::Hub,
+    ConsumersReport, ContainersReport, CredentialsReport, Listener, NodeReport, Status, StoreReport, Tally,
+    TokensReport, stream::Hub,
 };
 use crate::store::Store;
 
@@ -34,6 +35,10 @@ pub struct Backend {
     pub capture: mpsc::Sender<oneshot::Sender<Status>>,
     /// Asks how the containers stand, which looks at the node anew.
     pub assessor: mpsc::Sender<oneshot::Sender<ContainersReport>>,
+    /// What is known of tokens as a whole.
+    pub credentials: Arc<Mutex<CredentialsReport>>,
+    /// Asks how the tokens stand.
+    pub keeper: mpsc::Sender<oneshot::Sender<TokensReport>>,
 }
 
 /// How long the node may take to be looked at: a runtime that hangs is given up before.
@@ -57,6 +62,11 @@ impl Backend {
     /// How the containers stand. Looks at the node anew.
     pub async fn containers(&self) -> Result<ContainersReport, Unresponsive> {
         ask(&self.assessor, "assessor", LOOK_PATIENCE).await
+    }
+
+    /// How the tokens stand.
+    pub async fn tokens(&self) -> Result<TokensReport, Unresponsive> {
+        ask(&self.keeper, "keeper of tokens", PATIENCE).await
     }
 
     /// Adds to what the capture says what the others know.

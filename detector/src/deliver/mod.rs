@@ -15,6 +15,7 @@ mod status_screen;
 pub mod stream;
 mod table;
 mod tally;
+mod token_report;
 mod victims;
 
 pub use backend::{Backend, Unresponsive, locked};
@@ -29,6 +30,9 @@ pub use stats_screen::stats_screen;
 pub use status_screen::status_screen;
 pub use table::{Colour, JumpTable};
 pub use tally::{Sums, Tally};
+pub use token_report::{
+    CredentialsReport, JudgeReport, TokenReport, TokenState, TokensReport, TroubleReport,
+};
 
 use std::path::PathBuf;
 

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde::Serialize;
@@ -25,6 +28,8 @@ pub enum Ended {
     SubjectGone,
     /// Who held what was wrong was restarted.
     HolderRestarted,
+    /// Its token was replaced.
+    TokenRefreshed,
     /// The wall clock was stepped again.
     ClockStepped,
     /// The machine booted.
@@ -57,6 +62,23 @@ pub struct Observation {
     pub remedy: Option<Remedy>,
 }
 
+/// Numbers of impacts, which all books of a node share.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers(Arc<AtomicU64>);
+
+impl From<u64> for Numbers {
+    /// After that one.
+    fn from(last: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(last)))
+    }
+}
+
+impl Numbers {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
 /// An impact, and what was foretold of its end when it was told last: an observation may know better.
 #[derive(Clone, Debug)]
 struct Entry {
@@ -70,19 +92,19 @@ struct Entry {
 #[derive(Clone, Debug)]
 pub struct Book {
     boot_id: Arc<str>,
-    last_id: u64,
+    numbers: Numbers,
     open: BTreeMap<(Kind, Arc<str>), Entry>,
 }
 
 impl Book {
-    /// Goes on after the impact of number `last_id`, with those that an earlier run in this boot left open.
-    pub fn new(boot_id: Arc<str>, last_id: u64, left: Vec<Impact>) -> Self {
+    /// Goes on with those that an earlier run in this boot left open.
+    pub fn new(boot_id: Arc<str>, numbers: impl Into<Numbers>, left: Vec<Impact>) -> Self {
         let open = left.into_iter().filter_map(|impact| {
             let foretold = impact.until_boot;
             Some((key(&impact)?, Entry { impact, foretold, advised: None }))
         });
         let open = open.collect();
-        Self { boot_id, last_id, open }
+        Self { boot_id, numbers: numbers.into(), open }
     }
 
     /// The impacts that last, refuted ones as well.
@@ -99,6 +121,18 @@ impl Book {
     pub fn update(
         &mut self,
         found: Vec<Finding>,
+        timeline: &Timeline,
+        why: impl Fn(&Impact) -> Ended,
+        now: BootNs,
+    ) -> Vec<Impact> {
+        self.update_within(found, |_, _| true, timeline, why, now)
+    }
+
+    /// Takes what is found now for all there is of those kinds and keys that `within` says.
+    pub fn update_within(
+        &mut self,
+        found: Vec<Finding>,
+        within: impl Fn(Kind, &str) -> bool,
         timeline: &Timeline,
         why: impl Fn(&Impact) -> Ended,
         now: BootNs,
@@ -123,14 +157,13 @@ impl Book {
                     tell.push(entry.impact.clone());
                 }
             }
-            self.last_id += 1;
             let foretold = finding.until;
-            let impact = impact(self.last_id, &self.boot_id, finding, timeline);
+            let impact = impact(self.numbers.next(), &self.boot_id, finding, timeline);
             tell.push(impact.clone());
             self.open.insert(key, Entry { impact, foretold, advised: None });
         }
         self.open.retain(|key, Entry { impact, .. }| {
-            let stays = seen.contains(key);
+            let stays = seen.contains(key) || !within(key.0, &key.1);
             if !stays && impact.state == State::Open {
                 end(impact, why(impact), now, timeline);
                 tell.push(impact.clone());
@@ -187,7 +220,7 @@ impl Book {
 
 /// What tells an impact apart, from what is stored of it.
 fn key(impact: &Impact) -> Option<(Kind, Arc<str>)> {
-    let key = impact.container_id().or(impact.subject.uid.as_deref()).unwrap_or_default();
+    let key = impact.container_id().or(impact.token()).or(impact.subject.uid.as_deref()).unwrap_or_default();
     Some((Kind::of_word(&impact.kind)?, key.into()))
 }
 

@@ -6,16 +6,23 @@
 
 mod book;
 pub mod evidence;
+mod refresh;
 mod rule;
 mod rules;
 mod stamp;
 mod types;
+mod validity;
 
-pub use book::{Book, Ended, Observation};
+pub use book::{Book, Ended, Numbers, Observation};
+pub use refresh::{Refresh, SYNC_NS, refresh};
 pub use rule::{Case, Finding, Kind, Rule};
-pub use rules::{ANNOUNCE_NS, POLL_AT_MOST_NS, POLL_NS, RULES, WORTH_A_WORD_NANOCORES, assess};
+pub use rules::{
+    ANNOUNCE_NS, CONTAINER_RULES, CREDENTIAL_RULES, POLL_AT_MOST_NS, POLL_NS, WORTH_A_WORD_NANOCORES, assess,
+    assess_by, of_token, rules,
+};
 pub use stamp::{Stuck, stuck};
 pub use types::{Confidence, Impact, Remedy, State, Subject};
+pub use validity::{CACHE_NS, LEEWAY_NS, Refusal, Why, refusal};
 
 #[cfg(test)]
 pub(crate) use crate::ledger::timeline_tests;

@@ -113,6 +113,20 @@ kinds! {
     RestartDelayed = "restart_delayed",
     /// A container that restarts may find its name taken.
     NameReservationRisk = "name_reservation_risk",
+    /// The apiserver refuses a token: it comes from the future.
+    TokenNotYetValid = "token_not_yet_valid",
+    /// The apiserver refuses a token: it has expired.
+    TokenExpired = "token_expired",
+    /// What tokens that were issued during an excursion come to, on the whole node.
+    TokenExcursion = "token_excursion",
+    /// kubelet replaces tokens later than it should.
+    TokenRefreshLate = "token_refresh_late",
+    /// kubelet does not replace tokens although a jump has made it time to.
+    TokenRefreshStalled = "token_refresh_stalled",
+    /// kubelet replaces tokens all the time.
+    TokenRefreshChurn = "token_refresh_churn",
+    /// Tokens are accepted, and counted as stale.
+    TokenStale = "token_stale",
 }
 
 impl fmt::Display for Kind {

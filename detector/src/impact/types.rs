@@ -48,6 +48,11 @@ impl Impact {
         self.evidence.get("container_id")?.as_str()
     }
 
+    /// The token that it is about: pod uid, volume and file in one text.
+    pub fn token(&self) -> Option<&str> {
+        self.evidence.get("token")?.as_str()
+    }
+
     /// How long it lasts yet, ns; for ever if no end is in sight.
     pub fn left_ns(&self, now: BootNs) -> u64 {
         self.until_boot.map_or(u64::MAX, |until| until.0.saturating_sub(now.0))

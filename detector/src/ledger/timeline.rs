@@ -138,6 +138,12 @@ impl Timeline {
         })
     }
 
+    /// The jumps, the oldest first: number, moment, how far.
+    pub fn jumps(&self) -> impl DoubleEndedIterator<Item = (u64, BootNs, DeltaNs)> + '_ {
+        let pairs = self.segments.iter().zip(self.segments.iter().skip(1));
+        pairs.filter_map(|(before, next)| Some((next.jump?, next.from, next.offset.since(before.offset))))
+    }
+
     /// The last jump and how far it went.
     pub fn last_jump(&self) -> Option<(u64, BootNs, DeltaNs)> {
         let now = self.now();
@@ -181,6 +187,29 @@ impl Timeline {
             }
         }
         fell
+    }
+
+    /// The jump since which the wall clock has been past `wall`, and when that was, if it is so at `now` and was not right
+    /// before that jump. Jumps until `from` do not count.
+    pub fn rose_above(&self, wall: WallNs, from: BootNs, now: BootNs) -> Option<(u64, BootNs)> {
+        if self.wall(now) <= wall {
+            return None;
+        }
+        let mut rose = None;
+        for (ended, next) in self.ended().zip(self.segments.iter().skip(1)) {
+            let (before, after) = (ended.last_wall(), next.offset.wall_at(next.from));
+            if next.from > from && before <= wall && after > wall {
+                rose = next.jump.map(|jump| (jump, next.from));
+            }
+        }
+        rose
+    }
+
+    /// The segment that held at `at`, and the jump that ended it.
+    pub fn segment_of(&self, at: BootNs) -> (Segment, Option<u64>) {
+        let after = self.segments.iter().position(|segment| segment.from > at).unwrap_or(self.segments.len());
+        let held = self.segments.get(after.saturating_sub(1)).copied().unwrap_or_else(|| self.now());
+        (held, self.segments.get(after.max(1)).and_then(|next| next.jump))
     }
 
     /// The earliest moment from `not_before` to `now` at which the wall clock showed `wall`; the one nearest to that if it

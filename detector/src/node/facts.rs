@@ -1,11 +1,18 @@
 //! What is on the node, as the rules look at it.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::PathBuf,
+    sync::Arc,
+};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{StatsClass, Version};
-use crate::clock::{BootNs, WallNs};
+use super::{StatsClass, Version, tokens::Token};
+use crate::{
+    clock::{BootNs, WallNs},
+    ledger::Timeline,
+};
 
 /// What is on the node.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +32,50 @@ pub struct NodeFacts {
     pub seen_sound: HashMap<(RateSource, Arc<str>), BootNs>,
     /// Containers, those that have ended as well.
     pub containers: Vec<Container>,
+    /// Service-account tokens in projected volumes, by their keys in one text.
+    pub tokens: BTreeMap<Arc<str>, Token>,
+    /// Pods with a CSI volume mounted, by uid.
+    pub csi_pods: BTreeSet<Arc<str>>,
+    /// Whose clocks decide whether a token is accepted: each apiserver's that is known, else what stands in for it.
+    pub judges: Vec<Judge>,
+    /// When kubelet was seen to replace a token sooner than it does upstream, because that came from the future.
+    pub kubelet_mends_since: Option<BootNs>,
+}
+
+/// A clock by which tokens are judged: an apiserver's.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    /// The apiserver's URL, or what stands in for it.
+    pub name: String,
+    /// How its clock is known.
+    pub source: JudgeSource,
+    /// Its offsets over the boot clock. Jumps are numbered as the node's; 0: a step of its own.
+    pub timeline: Timeline,
+    /// The most by which they can be wrong, ns.
+    pub error_ns: u64,
+    /// When it was seen last, ns since boot.
+    pub seen: BootNs,
+}
+
+/// How an apiserver's clock is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JudgeSource {
+    /// By the `Date` header of its answers.
+    DateHeader,
+    /// By when a token was issued that has been seen to be written.
+    FreshToken,
+    /// An apiserver runs on this node: its clock is the node's.
+    OwnApiserver,
+    /// Not at all: the node's clock is taken for it.
+    NodeClock,
+}
+
+impl JudgeSource {
+    /// Whether that is known, not assumed.
+    pub fn is_known(self) -> bool {
+        self != Self::NodeClock
+    }
 }
 
 /// A container runtime.

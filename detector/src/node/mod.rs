@@ -8,8 +8,11 @@ pub mod kubelet_log;
 mod look;
 pub mod process;
 pub mod summary;
+pub mod tokens;
 
 pub use class::{StatsClass, Version};
 pub use cpu::CpuTimes;
-pub use facts::{Container, ContainerState, Cpu, Kubelet, NodeFacts, Pod, Process, RateSource, Runtime};
+pub use facts::{
+    Container, ContainerState, Cpu, Judge, JudgeSource, Kubelet, NodeFacts, Pod, Process, RateSource, Runtime,
+};
 pub use look::{Node, Places, RuntimeState};

@@ -38,6 +38,14 @@ pub fn command_line(process: Process) -> Vec<String> {
     ProcProcess::new(pid).and_then(|process| process.cmdline()).unwrap_or_default()
 }
 
+/// The value of a flag: `--flag=value` or `--flag value`.
+pub fn flag<'a>(words: &'a [String], flag: &str) -> Option<&'a str> {
+    words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix(flag)? {
+        "" => words.get(at + 1).map(String::as_str),
+        rest => rest.strip_prefix('='),
+    })
+}
+
 /// Who listens at a socket, by its peer credentials: they are those of whoever called `listen`. Nothing where that is
 /// another pid namespace's, or systemd's own.
 pub fn listener(socket: &Path) -> io::Result<Option<Process>> {

@@ -77,6 +77,8 @@ impl Feed {
             node,
             capture: ask,
             assessor: ask_assessor,
+            credentials: Arc::default(),
+            keeper: mpsc::channel(1).0,
         };
         let asked = Arc::clone(&account);
         thread::spawn(move || {

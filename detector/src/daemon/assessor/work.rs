@@ -17,8 +17,8 @@ use crate::{
     daemon::journal::Teller,
     deliver::{Message, NodeReport, locked},
     impact::{
-        ANNOUNCE_NS, Book, Case, Confidence, Ended, Impact, Kind, Observation, POLL_AT_MOST_NS, State, Stuck,
-        assess, evidence, stuck,
+        ANNOUNCE_NS, Book, CONTAINER_RULES, Case, Confidence, Ended, Impact, Kind, Observation,
+        POLL_AT_MOST_NS, State, Stuck, assess_by, evidence, stuck,
     },
     ledger::{Timeline, Turn},
     node::{
@@ -330,7 +330,8 @@ impl Work {
     fn rules(&mut self, now: BootNs) -> Vec<Impact> {
         let facts = self.node.facts();
         let assessed = std::mem::replace(&mut self.assessed, now);
-        let found = assess(&Case { timeline: &self.timeline, node: facts, now, assessed });
+        let found =
+            assess_by(CONTAINER_RULES, &Case { timeline: &self.timeline, node: facts, now, assessed });
         self.book.update(found, &self.timeline, |impact| why(impact, facts, now), now)
     }
 

@@ -6,6 +6,9 @@ mod metrics_server;
 mod one_sample;
 mod restarts;
 mod runtime_rates;
+mod tokens;
+
+pub use tokens::of_token;
 
 use super::{Case, Finding, Rule};
 
@@ -21,8 +24,8 @@ pub const WORTH_A_WORD_NANOCORES: u64 = 50_000_000;
 /// Smaller steps change a rate by less than a tenth, ns.
 const NOTICEABLE_NS: u64 = POLL_NS / 10;
 
-/// All of them.
-pub const RULES: [&dyn Rule; 5] = [
+/// Those about containers and what they use.
+pub const CONTAINER_RULES: [&dyn Rule; 5] = [
     &kubelet_cache::KubeletCache,
     &runtime_rates::RuntimeRates,
     &one_sample::OneSample,
@@ -30,10 +33,23 @@ pub const RULES: [&dyn Rule; 5] = [
     &restarts::Restarts,
 ];
 
+/// Those about what proves who somebody is: tokens.
+pub const CREDENTIAL_RULES: [&dyn Rule; 2] = [&tokens::Refused, &tokens::Refreshes];
+
+/// All of them.
+pub fn rules() -> impl Iterator<Item = &'static dyn Rule> {
+    CONTAINER_RULES.into_iter().chain(CREDENTIAL_RULES)
+}
+
 /// Everything that is wrong at the case's moment.
 pub fn assess(case: &Case<'_>) -> Vec<Finding> {
+    assess_by(rules(), case)
+}
+
+/// What these rules find wrong at the case's moment.
+pub fn assess_by(rules: impl IntoIterator<Item = &'static dyn Rule>, case: &Case<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
-    for rule in RULES {
+    for rule in rules {
         rule.assess(case, &mut found);
     }
     found

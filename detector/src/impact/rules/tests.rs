@@ -40,12 +40,8 @@ fn node(name: &str, version: &str, containers: Vec<Container>) -> NodeFacts {
             class: StatsClass::of(name, version),
             process: None,
         }),
-        kubelet: None,
-        kubelet_cache_seen: false,
-        runtime_since: boot(0),
-        kubelet_since: boot(0),
-        seen_sound: HashMap::new(),
         containers,
+        ..NodeFacts::default()
     }
 }
 
@@ -240,7 +236,7 @@ fn without_a_runtime_there_is_nothing_to_say() {
 #[test]
 fn every_kind_belongs_to_one_rule() {
     for kind in Kind::ALL {
-        let rules = RULES.iter().filter(|rule| rule.kinds().contains(kind)).count();
+        let rules = rules().filter(|rule| rule.kinds().contains(kind)).count();
         assert_eq!(rules, 1, "{kind}");
     }
 }

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::node::process;
+
 /// crictl's own list (cri-tools, `defaultRuntimeEndpoints`), then distributions that bring a runtime along.
 const USUAL: [&str; 6] = [
     "/run/containerd/containerd.sock",
@@ -26,7 +28,7 @@ pub fn candidates(kubelet_words: &[String]) -> Vec<PathBuf> {
 }
 
 fn in_order(kubelet_words: &[String], crictl: Option<&str>) -> Vec<PathBuf> {
-    let named = flag(kubelet_words).into_iter().chain(crictl.and_then(configured));
+    let named = process::flag(kubelet_words, FLAG).into_iter().chain(crictl.and_then(configured));
     let mut found: Vec<PathBuf> = Vec::new();
     for path in named.filter_map(|name| parse_endpoint(name).ok()).chain(USUAL.map(PathBuf::from)) {
         if !found.contains(&path) {
@@ -34,14 +36,6 @@ fn in_order(kubelet_words: &[String], crictl: Option<&str>) -> Vec<PathBuf> {
         }
     }
     found
-}
-
-/// `--flag=value` or `--flag value`.
-fn flag(words: &[String]) -> Option<&str> {
-    words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix(FLAG)? {
-        "" => words.get(at + 1).map(String::as_str),
-        rest => rest.strip_prefix('='),
-    })
 }
 
 /// `runtime-endpoint: unix:///…`, which is all of that file that matters here.

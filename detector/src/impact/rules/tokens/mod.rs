@@ -1,0 +1,34 @@
+//! Service-account tokens: refused until when, replaced when.
+
+mod refreshes;
+mod refused;
+
+pub(super) use refreshes::Refreshes;
+pub(super) use refused::Refused;
+pub use refused::of_token;
+
+use crate::{
+    clock::{BootNs, DeltaNs},
+    impact::Case,
+    node::Judge,
+};
+
+/// How far the apiserver's clock is ahead of the node's, ns.
+fn skew(case: &Case<'_>, judge: &Judge) -> i64 {
+    judge.timeline.now().offset.since(case.timeline.now().offset).0
+}
+
+/// The last jump of the node's or of the apiserver's clock that went `towards` where they now are; 0: none that is known.
+fn blamed(case: &Case<'_>, judge: &Judge, forward: bool) -> (u64, BootNs) {
+    // The node's clock falls behind when it goes back, or when the apiserver's goes forward.
+    let of = |timeline: &crate::ledger::Timeline, forward: bool| {
+        timeline.jumps().rfind(|(.., delta)| (delta.0 > 0) == forward && delta.magnitude() >= NOTICEABLE_NS)
+    };
+    let own = of(case.timeline, forward);
+    let others = of(&judge.timeline, !forward).filter(|(jump, ..)| *jump == 0);
+    let last = [own, others].into_iter().flatten().max_by_key(|(_, at, _): &(u64, BootNs, DeltaNs)| *at);
+    last.map_or((0, BootNs(0)), |(jump, at, _)| (jump, at))
+}
+
+/// Smaller steps move no refresh that anybody would notice, ns.
+const NOTICEABLE_NS: u64 = 1_000_000_000;
