@@ -72,6 +72,7 @@ impl Rig {
             state_dir: Some(home.path().join("state")),
             max_consumers: 8,
             node: Some(NodeSettings {
+                kubelet_root: Some("/nonexistent".into()),
                 enabled: true,
                 places: Places {
                     endpoint: Some(home.path().join("cri.sock")),

@@ -20,7 +20,7 @@ const ENDPOINT: &str = "CONTAINER_RUNTIME_ENDPOINT";
 #[derive(Clone, Debug, Args)]
 pub(super) struct NodeArgs {
     /// Do not look for what jumps spoil on this node: jumps alone
-    #[arg(long, conflicts_with_all = ["cri_endpoint", "kubelet_log", "kubelet_version"])]
+    #[arg(long, conflicts_with_all = ["cri_endpoint", "kubelet_log", "kubelet_root", "kubelet_version"])]
     no_node: bool,
     /// The container runtime's socket: a path, or unix:///path. Else `CONTAINER_RUNTIME_ENDPOINT`, else found where kubelet
     /// and crictl find it
@@ -29,6 +29,9 @@ pub(super) struct NodeArgs {
     /// Where kubelet logs to, for what it says of its caches: auto, journal, none or a file
     #[arg(long, value_name = "WHERE", default_value = "auto")]
     kubelet_log: LogOption,
+    /// kubelet's root directory, where token volumes are. Else found by kubelet's command line, else where it usually is
+    #[arg(long, value_name = "DIR")]
+    kubelet_root: Option<PathBuf>,
     /// Where kubelet shows its containers' CPU rates (/stats/summary): auto, which is its read-only port; none; or
     /// http(s)://HOST:PORT. It is asked only while rates stand still
     #[arg(long, value_name = "WHERE", default_value = "auto")]
@@ -54,6 +57,7 @@ impl NodeArgs {
                 kubelet_version: self.kubelet_version,
             },
             kubelet_log: self.kubelet_log.clone(),
+            kubelet_root: self.kubelet_root.clone(),
             summary: SummarySource {
                 option: self.kubelet_summary.clone(),
                 ca: self.kubelet_ca.clone(),

@@ -10,8 +10,7 @@ use detector_common::{
 };
 
 use super::{
-    DaemonError,
-    assessor::Ear,
+    DaemonError, Ears,
     host::{boot_id, read_symbols, status},
     journal::Journal,
     names::errno,
@@ -50,7 +49,7 @@ pub(super) struct Engine {
     started: BootNs,
     pub(super) journal: Journal,
     /// Who says what jumps spoil.
-    ear: Option<Ear>,
+    ears: Ears,
     reporter: Reporter,
     /// Whether the kernel held the clock synchronised when that was last asked; a step ends it.
     synchronised: Option<bool>,
@@ -108,7 +107,7 @@ impl Engine {
             boot_id: Arc::clone(&now.boot_id),
             started: reading.at,
             journal,
-            ear: None,
+            ears: Ears::default(),
             reporter: Reporter::new(thresholds, excursions),
             synchronised: sys::clock_is_synchronised(),
             rtc: Rtc::find(),
@@ -141,9 +140,9 @@ impl Engine {
         self.ledger.offset()
     }
 
-    /// From now on `ear` hears of each jump, after the journal.
-    pub(super) fn tell_jumps_to(&mut self, ear: Ear) {
-        self.ear = Some(ear);
+    /// From now on `ears` hear of each jump, after the journal.
+    pub(super) fn tell_jumps_to(&mut self, ears: Ears) {
+        self.ears = ears;
     }
 
     pub(super) fn take_rings(&mut self) -> Option<Rings> {
@@ -178,8 +177,8 @@ impl Engine {
         // A reboot emptied all caches, and its old offset is another boot's.
         let turn = (!reboot).then(|| Turn::from(&reported.jump));
         self.journal.tell_jump(reported, now);
-        if let (Some(ear), Some(turn)) = (&self.ear, turn) {
-            ear.tell(turn);
+        if let Some(turn) = turn {
+            self.ears.tell(turn);
         }
     }
 

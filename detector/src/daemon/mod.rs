@@ -8,10 +8,14 @@ mod check;
 mod engine;
 mod host;
 mod journal;
+mod keeper;
 mod names;
+mod node;
 mod notify;
 mod past;
 mod settings;
+mod waiting;
+mod worker;
 
 use std::{
     io::{self, Write},
@@ -28,12 +32,15 @@ use tokio::{
 };
 
 pub use self::{
-    assessor::{Assessor, Known, NodeSettings},
+    assessor::Assessor,
     host::{boot_id, read_symbols, status},
     journal::{Journal, Shared, Shelf},
+    keeper::Keeper,
+    node::{Known, NodeSettings, PodNames},
     settings::Settings,
+    worker::{Ears, Worker},
 };
-use self::{check::Next, engine::Engine};
+use self::{check::Next, engine::Engine, waiting::at};
 use crate::{
     capture::{ClockWasSet, Rings, RungReport},
     deliver::{Backend, Message, Output, Printer, Status, stream::Hub},
@@ -72,7 +79,7 @@ const NOTE_EVERY: Duration = Duration::from_mins(1);
 /// The running capture.
 pub struct Daemon {
     capture: Capture,
-    assessor: Assessor,
+    workers: [Worker; 2],
     printer: Printer,
     serving: Serving,
 }
@@ -136,14 +143,18 @@ impl Daemon {
         let known = known.unwrap_or_else(|| Known {
             boot_id: Arc::clone(&engine.boot_id),
             offset: engine.offset(),
-            last_impact,
+            numbers: last_impact.into(),
             outlived,
             ..Known::default()
         });
         let teller = engine.journal.teller();
-        let (assessor, ask_assessor, node) =
-            Assessor::start(settings.node.clone(), known, teller).map_err(start)?;
-        engine.tell_jumps_to(assessor.ear());
+        let (of_containers, of_credentials) = known.split();
+        let names = PodNames::default();
+        let assessor =
+            Assessor::start(settings.node.clone(), of_containers, Arc::clone(&names), teller.clone());
+        let assessor = assessor.map_err(start)?;
+        let keeper = Keeper::start(settings.node.clone(), of_credentials, names, teller).map_err(start)?;
+        engine.tell_jumps_to([assessor.worker.ear(), keeper.worker.ear()].into_iter().collect());
         let (ask, questions) = mpsc::channel(16);
         let backend = Backend {
             hub,
@@ -151,11 +162,11 @@ impl Daemon {
             report: shared.report,
             tally: shared.tally,
             listeners: Arc::new(Mutex::new(opened.listeners.clone())),
-            node,
+            node: assessor.report,
             capture: ask,
-            assessor: ask_assessor,
-            credentials: Arc::default(),
-            keeper: mpsc::channel(1).0,
+            assessor: assessor.ask,
+            credentials: keeper.report,
+            keeper: keeper.ask,
         };
         engine.tell_status(backend.complete(engine.status()));
         engine.look_back();
@@ -172,7 +183,7 @@ impl Daemon {
             questions,
             more_refusals: false,
         };
-        Ok(Self { capture, assessor, printer, serving })
+        Ok(Self { capture, workers: [assessor.worker, keeper.worker], printer, serving })
     }
 
     /// Runs until SIGTERM or SIGINT, or until whoever reads standard output has gone.
@@ -186,10 +197,12 @@ impl Daemon {
     /// Tells the account, stores and hands out what is left, and lets everybody go. Must be called outside a runtime.
     pub fn end(self) -> Result<(), DaemonError> {
         notify::stopping();
-        let Self { mut capture, assessor, printer, serving } = self;
+        let Self { mut capture, workers, printer, serving } = self;
         capture.settle();
         printer.set_last(Message::Summary(capture.engine.summary()));
-        assessor.end();
+        for worker in workers {
+            worker.end();
+        }
         capture.engine.journal.end();
         serving.end();
         Ok(printer.finish()?)
@@ -302,7 +315,7 @@ fn known(left: &mut Left) -> Option<Known> {
         offset: continuity.offset,
         turns: std::mem::take(&mut left.turns),
         impacts,
-        last_impact: left.last_impact,
+        numbers: left.last_impact.into(),
         outlived,
     })
 }
@@ -316,13 +329,6 @@ async fn readable(ring: Option<&AsyncFd<RingBuf<MapData>>>) -> io::Result<()> {
     match ring {
         // Cleared before the ring is drained: what comes meanwhile makes it ready again.
         Some(ring) => ring.readable().await.map(|mut ready| ready.clear_ready()),
-        None => std::future::pending().await,
-    }
-}
-
-async fn at(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
     }
 }

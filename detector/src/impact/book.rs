@@ -112,6 +112,16 @@ impl Book {
         self.open.values().map(|entry| &entry.impact)
     }
 
+    /// How many last, by kind and confidence.
+    pub fn open_by_kind(&self) -> Vec<(String, Confidence, u64)> {
+        let mut open: BTreeMap<(&str, Confidence), u64> = BTreeMap::new();
+        for impact in self.open().filter(|impact| impact.state == State::Open) {
+            *open.entry((&impact.kind, impact.confidence)).or_default() += 1;
+        }
+        let counted = open.into_iter();
+        counted.map(|((kind, confidence), count)| (kind.to_owned(), confidence, count)).collect()
+    }
+
     /// The one of that kind and key.
     pub fn get(&self, kind: Kind, key: &str) -> Option<&Impact> {
         self.open.get(&(kind, key.into())).map(|entry| &entry.impact)

@@ -50,7 +50,9 @@ pub fn refresh(token: &Token, timeline: &Timeline, node: &NodeFacts, now: BootNs
         earliest: at(due - JITTER_NS).unwrap_or(latest).max(since),
         latest: later(latest.max(since), SYNC_NS),
     });
-    let after_restart = (node.kubelet_since > token.written)
+    // One of which it is not known when it was written was there when it was first seen.
+    let there = if token.written == BootNs(0) { token.known } else { token.written };
+    let after_restart = (node.kubelet_since > there)
         .then(|| Refresh { earliest: node.kubelet_since, latest: later(node.kubelet_since, START_NS) });
     let mended = node.kubelet_mends_since.filter(|_| token.claims.issued > timeline.wall(now)).map(|seen| {
         let fell = timeline.fell_below(token.claims.issued, token.written, now);

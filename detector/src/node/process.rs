@@ -32,6 +32,18 @@ pub fn find_kubelet() -> Option<Process> {
     read(&process)
 }
 
+/// Names of processes that are an apiserver, or hold one.
+const APISERVERS: [&str; 3] = ["kube-apiserver", "kubelite", "k3s-server"];
+
+/// Whether an apiserver runs on this node, as far as its process can be seen.
+pub fn apiserver_is_here() -> bool {
+    let Ok(processes) = all_processes() else { return false };
+    processes
+        .flatten()
+        .filter_map(|process| process.stat().ok())
+        .any(|stat| APISERVERS.contains(&&*stat.comm))
+}
+
 /// The words of a process's command line.
 pub fn command_line(process: Process) -> Vec<String> {
     let pid = i32::try_from(process.pid).unwrap_or(0);

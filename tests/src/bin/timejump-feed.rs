@@ -56,6 +56,9 @@ struct Arguments {
     /// Where cgroups are.
     #[arg(long, default_value = "/sys/fs/cgroup")]
     cgroups: PathBuf,
+    /// kubelet's root directory: look for victims among its token volumes.
+    #[arg(long)]
+    kubelet_root: Option<PathBuf>,
     /// Where kubelet logs to.
     #[arg(long, default_value = "none")]
     kubelet_log: LogOption,
@@ -67,6 +70,9 @@ impl Arguments {
             (Some(ca), Some(certificate), Some(key)) => Some(TlsFiles { ca, certificate, key }),
             _ => None,
         };
+        let looks = self.cri_endpoint.is_some() || self.kubelet_root.is_some();
+        // Never the machine's own.
+        let endpoint = self.cri_endpoint.unwrap_or_else(|| "/nonexistent/cri.sock".into());
         Settings {
             doors: Doors {
                 socket: Some(self.socket),
@@ -76,10 +82,11 @@ impl Arguments {
             },
             state_dir: self.state_dir,
             max_consumers: self.max_consumers,
-            node: self.cri_endpoint.map(|endpoint| NodeSettings {
+            node: looks.then(|| NodeSettings {
                 enabled: true,
                 places: Places { endpoint: Some(endpoint), cgroups: self.cgroups, kubelet_version: None },
                 kubelet_log: self.kubelet_log,
+                kubelet_root: Some(self.kubelet_root.unwrap_or_else(|| "/nonexistent".into())),
                 summary: SummarySource { option: SummaryOption::None, ..SummarySource::default() },
             }),
         }

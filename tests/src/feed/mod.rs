@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use timejump::{
-    daemon::{Assessor, Journal, NodeSettings, Shelf},
+    daemon::{Assessor, Journal, Keeper, NodeSettings, PodNames, Shelf, Worker},
     deliver::{Alarm, Backend, Listener, Message, locked, stream::Hub},
     impact::Impact,
     ledger::Turn,
@@ -44,7 +44,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Feed {
     account: Arc<Mutex<Account>>,
-    assessor: Option<Assessor>,
+    workers: Vec<Worker>,
     journal: Journal,
     serving: Serving,
     /// Where it can be asked.
@@ -63,11 +63,27 @@ impl Feed {
         let account = Arc::new(Mutex::new(Account::open(left, settings.node.is_some())));
         let (ask, mut questions) = mpsc::channel(16);
         let known = locked(&account).known();
-        let assessor = settings.node.clone().map(|node| Assessor::start(node, known, journal.teller()));
-        let (assessor, ask_assessor, node) = match assessor.transpose().context("the assessor")? {
-            Some((assessor, ask, node)) => (Some(assessor), ask, node),
-            None => (None, mpsc::channel(1).0, Arc::default()),
-        };
+        let (of_containers, of_credentials) = known.split();
+        let names = PodNames::default();
+        let teller = || journal.teller();
+        let assessor = settings
+            .node
+            .clone()
+            .map(|node| Assessor::start(node, of_containers, Arc::clone(&names), teller()));
+        let keeper = settings
+            .node
+            .clone()
+            .map(|node| Keeper::start(node, of_credentials, Arc::clone(&names), teller()));
+        let assessor = assessor.transpose().context("the assessor")?;
+        let keeper = keeper.transpose().context("the keeper")?;
+        let (ask_assessor, node) = assessor
+            .as_ref()
+            .map_or_else(|| (mpsc::channel(1).0, Arc::default()), |it| (it.ask.clone(), it.report.clone()));
+        let (ask_keeper, credentials) = keeper
+            .as_ref()
+            .map_or_else(|| (mpsc::channel(1).0, Arc::default()), |it| (it.ask.clone(), it.report.clone()));
+        let workers: Vec<Worker> =
+            assessor.map(|it| it.worker).into_iter().chain(keeper.map(|it| it.worker)).collect();
         let backend = Backend {
             hub,
             store: shared.store,
@@ -77,8 +93,8 @@ impl Feed {
             node,
             capture: ask,
             assessor: ask_assessor,
-            credentials: Arc::default(),
-            keeper: mpsc::channel(1).0,
+            credentials,
+            keeper: ask_keeper,
         };
         let asked = Arc::clone(&account);
         thread::spawn(move || {
@@ -88,7 +104,7 @@ impl Feed {
             }
         });
         let serving = opened.serve(backend).context("the server")?;
-        Ok(Self { account, assessor, journal, serving, listeners })
+        Ok(Self { account, workers, journal, serving, listeners })
     }
 
     /// Lets happen what a line says.
@@ -98,8 +114,8 @@ impl Feed {
                 let (reported, now) = locked(&self.account).enter(&line);
                 let turn = Turn::from(&reported.jump);
                 self.journal.tell_jump(reported, now);
-                if let Some(assessor) = &self.assessor {
-                    assessor.ear().tell(turn);
+                for worker in &self.workers {
+                    worker.ear().tell(turn);
                 }
             }
             Line::Impact { impact } => self.journal.tell(Message::Impact(Impact::from(impact))),
@@ -115,8 +131,8 @@ impl Feed {
 
     /// Stores and hands out what is left, and lets everybody go, in the daemon's order.
     pub fn end(self) {
-        if let Some(assessor) = self.assessor {
-            assessor.end();
+        for worker in self.workers {
+            worker.end();
         }
         self.journal.end();
         self.serving.end();

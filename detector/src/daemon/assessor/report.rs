@@ -29,7 +29,7 @@ pub(super) fn node(work: &Work, settings: &NodeSettings) -> NodeReport {
         kubelet_log: work.log_source().to_string(),
         containers: count(facts.containers.iter().filter(|container| container.runs()).count()),
         listed_boottime_ns: work.node.listed(),
-        open: open_by_kind(work),
+        open: work.book.open_by_kind(),
         next_spike_boottime_ns: next_spike(work),
     }
 }
@@ -39,20 +39,6 @@ fn next_spike(work: &Work) -> Option<BootNs> {
     let spikes = open
         .filter(|impact| impact.evidence.get("spike_times_at_least").is_some_and(serde_json::Value::is_u64));
     spikes.filter_map(|impact| impact.until_boot).min()
-}
-
-fn open_by_kind(work: &Work) -> Vec<(String, Confidence, u64)> {
-    let mut open: Vec<(String, Confidence, u64)> = Vec::new();
-    for impact in work.book.open().filter(|impact| impact.state == State::Open) {
-        let same = |(kind, confidence, _): &&mut (String, Confidence, u64)| {
-            *kind == impact.kind && *confidence == impact.confidence
-        };
-        match open.iter_mut().find(same) {
-            Some((.., count)) => *count += 1,
-            None => open.push((impact.kind.clone(), impact.confidence, 1)),
-        }
-    }
-    open
 }
 
 pub(super) fn containers(

@@ -6,15 +6,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::mpsc, time::Instant};
 
-use super::{Known, NodeSettings, Question, report};
+use super::{Known, NodeSettings, PodNames, Question, report};
 use crate::{
-    clock::{BootNs, Clocks, OffsetNs, SystemClocks, WallNs},
-    daemon::journal::Teller,
+    clock::{BootNs, OffsetNs, WallNs},
+    daemon::{
+        journal::Teller,
+        waiting::{at, ended, now, watch},
+    },
     deliver::{Message, NodeReport, locked},
     impact::{
         ANNOUNCE_NS, Book, CONTAINER_RULES, Case, Confidence, Ended, Impact, Kind, Observation,
@@ -22,7 +22,7 @@ use crate::{
     },
     ledger::{Timeline, Turn},
     node::{
-        Node, NodeFacts, Process, RateSource, RuntimeState,
+        Node, NodeFacts, RateSource, RuntimeState,
         kubelet_log::{Follower, LogSource, StuckLine},
         process::Watched,
         summary::Summary,
@@ -70,6 +70,7 @@ pub(super) struct Work {
     timeline: Timeline,
     pub(super) node: Node,
     pub(super) book: Book,
+    names: PodNames,
     teller: Teller,
     report: Arc<Mutex<NodeReport>>,
     /// What ended with another boot, until it is told.
@@ -111,6 +112,7 @@ impl Work {
     pub(super) fn new(
         settings: NodeSettings,
         known: Known,
+        names: PodNames,
         teller: Teller,
         report: Arc<Mutex<NodeReport>>,
     ) -> Self {
@@ -123,7 +125,8 @@ impl Work {
             settings,
             looked_offset: timeline.now().offset,
             timeline,
-            book: Book::new(known.boot_id, known.last_impact, known.impacts),
+            book: Book::new(known.boot_id, known.numbers, known.impacts),
+            names,
             teller,
             report,
             looked_at: None,
@@ -248,6 +251,8 @@ impl Work {
             let before = self.node.state().clone();
             self.node.look(&self.timeline).await;
             self.log_runtime(&before);
+            let pods = self.node.facts().containers.iter().map(|container| &container.pod);
+            *locked(&self.names) = pods.map(|pod| (pod.uid.clone(), pod.clone())).collect();
         }
         self.looked_at = Some(Instant::now());
         self.looked_offset = self.timeline.now().offset;
@@ -547,33 +552,6 @@ fn why(impact: &Impact, node: &NodeFacts, now: BootNs) -> Ended {
         Ended::SubjectGone
     } else {
         Ended::ClockStepped
-    }
-}
-
-pub(super) fn now() -> BootNs {
-    BootNs(SystemClocks.boottime_ns())
-}
-
-/// Watches `process` unless that is watched already.
-fn watch(watched: &mut Option<Watched>, process: Option<Process>) {
-    if watched.as_ref().map(|watched| watched.process) == process {
-        return;
-    }
-    // Where it cannot be watched, its restart shows at the next look.
-    *watched = process.and_then(|process| Watched::new(process).ok());
-}
-
-async fn at(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => sleep_until(instant).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn ended(watched: Option<&Watched>) {
-    match watched {
-        Some(watched) => watched.ended().await,
-        None => std::future::pending().await,
     }
 }
 

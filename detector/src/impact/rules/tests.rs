@@ -1,6 +1,6 @@
 //! Rules against a node made up.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use super::*;
 use crate::{

@@ -39,6 +39,8 @@ pub struct Token {
     pub stamp: Option<WallNs>,
     /// When it was written, ns since boot, as far as can be told; 0: not at all.
     pub written: BootNs,
+    /// Since when it has been known to be there, ns since boot.
+    pub known: BootNs,
     /// Whether that was seen, not deduced.
     pub seen: bool,
     /// When the one before it was written, ns since boot, if it was seen to be replaced.

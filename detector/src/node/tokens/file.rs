@@ -100,7 +100,7 @@ mod tests {
         ] {
             assert_eq!(unsigned(text.as_bytes()).unwrap().as_slice(), want.as_bytes(), "{text}");
         }
-        let long = [b'a'; MOST_BYTES + CHUNK];
+        let long = vec![b'a'; MOST_BYTES + CHUNK];
         assert!(matches!(unsigned(long.as_slice()), Err(FileError::Large)));
     }
 

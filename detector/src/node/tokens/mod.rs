@@ -5,6 +5,7 @@
 //! is in it changes. That swap is what is waited for.
 
 mod claims;
+mod csi;
 mod facts;
 mod file;
 mod root;
@@ -13,7 +14,8 @@ mod volume;
 mod watch;
 
 pub use claims::{Claims, ClaimsError};
+pub use csi::csi_pods;
 pub use facts::{Token, TokenKey, VolumeTrouble};
-pub use root::{KubeletRoot, find_root};
+pub use root::find_root;
 pub use tree::{Change, Seen, Tree, TreeState};
 pub use volume::{Volume, read_volume};

@@ -10,24 +10,14 @@ const USUAL: [&str; 3] =
 /// kubelet's flag for it.
 const FLAG: &str = "--root-dir";
 
-/// kubelet's root directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KubeletRoot {
-    /// Where it can be read from here.
-    pub path: PathBuf,
-    /// Whether anybody says that it is this one.
-    pub named: bool,
-}
-
 /// The root directory: what the operator says, else what kubelet's command line says, else the first usual one with
 /// pods. Where that is not in our own mount namespace, it is read through kubelet's.
-pub fn find_root(given: Option<&Path>, kubelet: Option<Process>) -> KubeletRoot {
+pub fn find_root(given: Option<&Path>, kubelet: Option<Process>) -> PathBuf {
     if let Some(path) = given {
-        return KubeletRoot { path: path.to_owned(), named: true };
+        return path.to_owned();
     }
     let words = kubelet.map(process::command_line).unwrap_or_default();
     let flag = process::flag(&words, FLAG).map(PathBuf::from).filter(|path| path.is_absolute());
-    let named = flag.is_some();
     let candidates = flag.map_or_else(|| USUAL.map(PathBuf::from).to_vec(), |path| vec![path]);
     let seen = |path: &PathBuf| path.join("pods").is_dir();
     let here = candidates.iter().find(|path| seen(path)).cloned();
@@ -35,6 +25,5 @@ pub fn find_root(given: Option<&Path>, kubelet: Option<Process>) -> KubeletRoot 
         let root = PathBuf::from(format!("/proc/{}/root", kubelet?.pid));
         candidates.iter().map(|path| root.join(path.strip_prefix("/").unwrap_or(path))).find(seen)
     };
-    let path = here.or_else(through).or_else(|| candidates.first().cloned()).unwrap_or_default();
-    KubeletRoot { path, named }
+    here.or_else(through).or_else(|| candidates.first().cloned()).unwrap_or_default()
 }

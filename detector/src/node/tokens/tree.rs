@@ -168,7 +168,7 @@ impl Tree {
             self.read(&pod_uid, &volume, true, &mut changed);
         }
         for (pod_uid, volume) in self.pending.clone() {
-            self.enter(Place::Volume(pod_uid, volume), &mut changed);
+            self.enter(&Place::Volume(pod_uid, volume), &mut changed);
         }
         changed
     }
@@ -178,7 +178,7 @@ impl Tree {
         let mut changed = BTreeSet::new();
         self.state = TreeState::Watched;
         let known: Vec<Change> = self.all().map(|(change, _)| change).collect();
-        self.enter(Place::Pods, &mut changed);
+        self.enter(&Place::Pods, &mut changed);
         for change in known {
             let path = self.path(&Place::Volume(Arc::clone(&change.pod_uid), Arc::clone(&change.volume)));
             if !path.is_dir() {
@@ -200,18 +200,18 @@ impl Tree {
                 Some(Place::Pods) => self.state = TreeState::NoPods,
                 Some(Place::Volume(pod_uid, volume)) => {
                     // Unmounted, or gone for good: what is there now tells.
-                    self.enter(Place::Volume(pod_uid, volume), changed);
+                    self.enter(&Place::Volume(pod_uid, volume), changed);
                 }
                 _ => {}
             },
             Event::Came(watch, name) => match self.places.get(&watch).cloned() {
-                Some(Place::Pods) => self.enter(Place::Pod(name.into()), changed),
-                Some(Place::Pod(pod_uid)) if name == VOLUMES => self.enter(Place::Volumes(pod_uid), changed),
+                Some(Place::Pods) => self.enter(&Place::Pod(name.into()), changed),
+                Some(Place::Pod(pod_uid)) if name == VOLUMES => self.enter(&Place::Volumes(pod_uid), changed),
                 Some(Place::Volumes(pod_uid)) if name == PROJECTED => {
-                    self.enter(Place::Projected(pod_uid), changed);
+                    self.enter(&Place::Projected(pod_uid), changed);
                 }
                 Some(Place::Projected(pod_uid)) => {
-                    self.enter(Place::Volume(pod_uid, name.into()), changed);
+                    self.enter(&Place::Volume(pod_uid, name.into()), changed);
                 }
                 Some(Place::Volume(pod_uid, volume)) if name == "..data" => {
                     swapped.insert((pod_uid, volume));
@@ -247,8 +247,8 @@ impl Tree {
     }
 
     /// Watches a place, then looks at what is in it: what comes in between is seen twice, not missed.
-    fn enter(&mut self, place: Place, changed: &mut BTreeSet<Change>) {
-        let path = self.path(&place);
+    fn enter(&mut self, place: &Place, changed: &mut BTreeSet<Change>) {
+        let path = self.path(place);
         let flags = if matches!(place, Place::Volume(..)) { VOLUME } else { PARENT };
         if let Some(watches) = &self.watches {
             match watches.add(&path, flags) {
@@ -256,38 +256,38 @@ impl Tree {
                     self.places.insert(watch, place.clone());
                 }
                 Err(error) if is_absent(&error) => {
-                    self.absent(&place, changed);
+                    self.absent(place, changed);
                     return;
                 }
                 Err(error) => self.blind(&path, &error),
             }
         }
-        let children = match &place {
+        let children = match place {
             Place::Volume(pod_uid, volume) => {
                 self.read(pod_uid, volume, false, changed);
                 return;
             }
             Place::Pod(pod_uid) => {
-                self.enter(Place::Volumes(Arc::clone(pod_uid)), changed);
+                self.enter(&Place::Volumes(Arc::clone(pod_uid)), changed);
                 return;
             }
             Place::Volumes(pod_uid) => {
-                self.enter(Place::Projected(Arc::clone(pod_uid)), changed);
+                self.enter(&Place::Projected(Arc::clone(pod_uid)), changed);
                 return;
             }
             Place::Pods | Place::Projected(_) => names(&path),
         };
         let children = match children {
             Ok(children) => children,
-            Err(error) if is_absent(&error) => return self.absent(&place, changed),
+            Err(error) if is_absent(&error) => return self.absent(place, changed),
             Err(error) => return self.blind(&path, &error),
         };
         for name in children {
-            let child = match &place {
+            let child = match place {
                 Place::Projected(pod_uid) => Place::Volume(Arc::clone(pod_uid), name.into()),
                 _ => Place::Pod(name.into()),
             };
-            self.enter(child, changed);
+            self.enter(&child, changed);
         }
     }
 

@@ -147,7 +147,7 @@ mod tests {
         write("a/b/vault", format!("e30.{claims}.c2lnbmF0dXJl").as_bytes());
         write("token", b"opaque");
         write("broken", b"e30.!!.x");
-        write("huge-token", &[b'a'; 100 << 10]);
+        write("huge-token", &vec![b'a'; 100 << 10]);
         write("cut-token", format!("e30.{}.x", &claims[..20]).as_bytes());
         write("odd-token", b"\xff\xfe.\x00.");
         write("ca.crt", b"-----BEGIN CERTIFICATE-----");

@@ -10,7 +10,8 @@ pub use refused::of_token;
 use crate::{
     clock::{BootNs, DeltaNs},
     impact::Case,
-    node::Judge,
+    ledger::Timeline,
+    node::{Judge, JudgeSource},
 };
 
 /// How far the apiserver's clock is ahead of the node's, ns.
@@ -21,11 +22,13 @@ fn skew(case: &Case<'_>, judge: &Judge) -> i64 {
 /// The last jump of the node's or of the apiserver's clock that went `towards` where they now are; 0: none that is known.
 fn blamed(case: &Case<'_>, judge: &Judge, forward: bool) -> (u64, BootNs) {
     // The node's clock falls behind when it goes back, or when the apiserver's goes forward.
-    let of = |timeline: &crate::ledger::Timeline, forward: bool| {
+    let of = |timeline: &Timeline, forward: bool| {
         timeline.jumps().rfind(|(.., delta)| (delta.0 > 0) == forward && delta.magnitude() >= NOTICEABLE_NS)
     };
     let own = of(case.timeline, forward);
-    let others = of(&judge.timeline, !forward).filter(|(jump, ..)| *jump == 0);
+    // Only where it was seen to step: what stands in for it follows the node's.
+    let others = of(&judge.timeline, !forward)
+        .filter(|(jump, ..)| *jump == 0 && judge.source == JudgeSource::DateHeader);
     let last = [own, others].into_iter().flatten().max_by_key(|(_, at, _): &(u64, BootNs, DeltaNs)| *at);
     last.map_or((0, BootNs(0)), |(jump, at, _)| (jump, at))
 }

@@ -1,0 +1,114 @@
+//! The tokens there are, volume by volume, as the rules look at them.
+
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+
+use crate::{
+    clock::{BootNs, WallNs},
+    daemon::PodNames,
+    deliver::locked,
+    ledger::Timeline,
+    node::{
+        Pod,
+        tokens::{Change, Claims, Seen, Token, TokenKey},
+    },
+};
+
+/// A directory's name is cut to the second, ns.
+const SECOND_NS: i128 = 1_000_000_000;
+
+/// The keys of a volume's tokens begin so.
+pub(super) fn prefix(change: &Change) -> String {
+    format!("{}/{}/", change.pod_uid, change.volume)
+}
+
+/// A token that was replaced, and by what.
+pub(super) struct Replaced {
+    pub(super) old: Token,
+    pub(super) new: Token,
+}
+
+/// Takes in how a volume is now; nothing: it is gone. Gives the tokens that were replaced.
+pub(super) fn take_in(
+    tokens: &mut BTreeMap<Arc<str>, Token>,
+    change: &Change,
+    seen: Option<&Seen>,
+    names: &PodNames,
+    timeline: &Timeline,
+    now: BootNs,
+) -> Vec<Replaced> {
+    let mut before = BTreeMap::new();
+    for key in keys(tokens, &prefix(change)) {
+        before.extend(tokens.remove_entry(&key));
+    }
+    let mut replaced = Vec::new();
+    for (file, claims) in seen.into_iter().flat_map(|seen| &seen.volume.tokens) {
+        let key = TokenKey {
+            pod_uid: Arc::clone(&change.pod_uid),
+            volume: Arc::clone(&change.volume),
+            file: Arc::clone(file),
+        };
+        let text = key.text();
+        let old = before.remove(&text);
+        let swapped = seen.and_then(|seen| seen.at);
+        let stamp = seen.and_then(|seen| seen.volume.stamp);
+        let same = old.as_ref().filter(|old| old.claims == *claims);
+        let token = match (same, swapped) {
+            // Something else in the volume has changed: a CA bundle.
+            (Some(same), _) => same.clone(),
+            (None, Some(at)) => Token {
+                key,
+                pod: pod(change, claims, names),
+                claims: claims.clone(),
+                stamp,
+                written: at,
+                known: at,
+                seen: true,
+                replaced: old.as_ref().map(|old| old.written),
+                refreshes: old.as_ref().map_or(0, |old| old.refreshes + 1),
+            },
+            (None, None) => Token {
+                key,
+                pod: pod(change, claims, names),
+                claims: claims.clone(),
+                stamp,
+                written: stamp.map_or(BootNs(0), |stamp| written(stamp, timeline, now)),
+                known: now,
+                seen: false,
+                replaced: None,
+                refreshes: old.as_ref().map_or(0, |old| old.refreshes + 1),
+            },
+        };
+        if let Some(old) = old.filter(|old| old.claims != token.claims) {
+            replaced.push(Replaced { old, new: token.clone() });
+        }
+        tokens.insert(text, token);
+    }
+    replaced
+}
+
+/// The keys that begin so.
+pub(super) fn keys(tokens: &BTreeMap<Arc<str>, Token>, prefix: &str) -> Vec<Arc<str>> {
+    let from = tokens.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+    from.map(|(key, _)| key).take_while(|key| key.starts_with(prefix)).cloned().collect()
+}
+
+/// When the wall clock showed `stamp`, or was within the second that it is cut to; 0: never that is known.
+fn written(stamp: WallNs, timeline: &Timeline, now: BootNs) -> BootNs {
+    let shown = |wall: WallNs| timeline.moment_of(wall, BootNs(0), now);
+    match shown(stamp) {
+        BootNs(0) => shown(WallNs(stamp.0 + SECOND_NS)),
+        at => at,
+    }
+}
+
+/// Whom the token says it is bound to; else whom the runtime knows by the directory's uid.
+fn pod(change: &Change, claims: &Claims, names: &PodNames) -> Pod {
+    let uid = change.pod_uid.to_string();
+    let said = claims.pod_uid.as_deref().is_none_or(|said| *said == uid);
+    match (&claims.namespace, &claims.pod) {
+        (Some(namespace), Some(name)) if said => {
+            Pod { namespace: namespace.clone(), name: name.clone(), uid }
+        }
+        _ => locked(names).get(&uid).cloned().unwrap_or(Pod { uid, ..Pod::default() }),
+    }
+}

@@ -1,0 +1,410 @@
+//! The loop: what it waits for, and what it does then.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::json;
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    Known, NodeSettings, PodNames, Question,
+    judges::{Fresh, stand_in},
+    report,
+    stock::{self, Replaced},
+};
+use crate::{
+    clock::BootNs,
+    daemon::{
+        journal::Teller,
+        waiting::{at, ended, now, watch},
+    },
+    deliver::{CredentialsReport, Message, locked},
+    impact::{
+        Book, CREDENTIAL_RULES, Case, Confidence, Ended, Impact, Kind, Observation, State, assess_by,
+        of_token, refresh,
+    },
+    ledger::{Timeline, Turn},
+    node::{
+        JudgeSource, NodeFacts,
+        process::{self, Watched},
+        tokens::{Change, Tree, TreeState, csi_pods, find_root},
+    },
+};
+
+/// How long the clock must rest before the rules speak, and how long that may be put off.
+const SETTLE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(2));
+/// After a refresh, until what concerns the whole node is looked at: many come at once.
+const REFRESHED: Duration = Duration::from_secs(1);
+/// After kubelet has ended, until the next one is looked for; and how often that is tried.
+const RESTARTED: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
+/// While anything is open it is looked whether its time has come at least so often: the timer sleeps when the machine
+/// does, and the clock that counts does not.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
+/// Volumes are looked at anew so often: where every change is seen, where some may not be, where there are none yet.
+const RESCAN: (Duration, Duration, Duration) =
+    (Duration::from_mins(10), Duration::from_secs(10), Duration::from_mins(1));
+
+/// What one token suffers.
+const OF_TOKEN: [Kind; 2] = [Kind::TokenNotYetValid, Kind::TokenExpired];
+
+pub(super) struct Work {
+    pub(super) settings: NodeSettings,
+    pub(super) timeline: Timeline,
+    pub(super) tree: Option<Tree>,
+    pub(super) facts: NodeFacts,
+    pub(super) book: Book,
+    names: PodNames,
+    teller: Teller,
+    report: Arc<Mutex<CredentialsReport>>,
+    /// Tokens seen to be replaced.
+    pub(super) refreshes: u64,
+    /// The last token that was seen to be written.
+    fresh: Option<Fresh>,
+    /// Whether an apiserver runs on this node.
+    has_apiserver: bool,
+    /// When the rules spoke last.
+    assessed: BootNs,
+    unsettled_since: Option<Instant>,
+    assess_at: Option<Instant>,
+    look_at: Option<Instant>,
+    rescan_at: Option<Instant>,
+    retry: Duration,
+    kubelet: Option<Watched>,
+}
+
+impl Work {
+    pub(super) fn new(
+        settings: NodeSettings,
+        known: Known,
+        names: PodNames,
+        teller: Teller,
+        report: Arc<Mutex<CredentialsReport>>,
+    ) -> Self {
+        Self {
+            timeline: known.timeline(),
+            tree: None,
+            facts: NodeFacts::default(),
+            book: Book::new(known.boot_id, known.numbers, known.impacts),
+            names,
+            teller,
+            report,
+            refreshes: 0,
+            fresh: None,
+            has_apiserver: false,
+            assessed: now(),
+            unsettled_since: None,
+            assess_at: None,
+            look_at: settings.enabled.then(Instant::now),
+            rescan_at: None,
+            retry: RESTARTED.0,
+            kubelet: None,
+            settings,
+        }
+    }
+
+    /// Until nobody can tell of jumps any more.
+    pub(super) async fn run(
+        &mut self,
+        mut turns: mpsc::Receiver<Turn>,
+        mut questions: mpsc::Receiver<Question>,
+    ) {
+        self.write_report();
+        loop {
+            tokio::select! {
+                turn = turns.recv() => match turn {
+                    Some(turn) => self.turn(turn),
+                    None => break,
+                },
+                () = told(self.tree.as_ref()) => {
+                    let changes = self.tree.as_mut().map(Tree::take).unwrap_or_default();
+                    self.changed(changes).await;
+                }
+                Some(question) = questions.recv() => {
+                    if matches!(self.tree.as_ref().map(Tree::state), Some(TreeState::Blind(_))) {
+                        self.rescan().await;
+                    }
+                    // Whoever asked may have lost patience.
+                    let _ = question.send(report::tokens(self, now()));
+                }
+                () = at(self.look_at) => self.look().await,
+                () = at(self.assess_at) => self.assess().await,
+                () = at(self.rescan_at) => self.rescan().await,
+                () = ended(self.kubelet.as_ref()) => {
+                    self.kubelet = None;
+                    self.facts.kubelet_since = now();
+                    self.facts.kubelet_mends_since = None;
+                    self.look_at = Some(Instant::now() + RESTARTED.0);
+                    self.assess().await;
+                }
+            }
+        }
+    }
+
+    fn turn(&mut self, turn: Turn) {
+        self.timeline.enter(turn);
+        let now = Instant::now();
+        let settled = (now + SETTLE.0).min(*self.unsettled_since.get_or_insert(now) + SETTLE.1);
+        self.assess_at = Some(settled);
+    }
+
+    /// Finds kubelet and its volumes.
+    async fn look(&mut self) {
+        let kubelet = process::find_kubelet();
+        if let Some(kubelet) = kubelet {
+            self.facts.kubelet_since = self.facts.kubelet_since.max(kubelet.started);
+        }
+        watch(&mut self.kubelet, kubelet);
+        self.has_apiserver = process::apiserver_is_here();
+        let root = find_root(self.settings.kubelet_root.as_deref(), kubelet);
+        if self.tree.as_ref().is_none_or(|tree| *tree.root() != *root) {
+            let tree = Tree::open(&root);
+            self.facts.tokens.clear();
+            let all: BTreeSet<Change> = tree.all().map(|(change, _)| change).collect();
+            self.tree = Some(tree);
+            self.log_tree();
+            self.take_in(&all);
+        }
+        let missing = kubelet.is_none() && self.facts.kubelet_since > BootNs(0);
+        self.look_at = missing.then(|| Instant::now() + self.retry);
+        self.retry = if missing { (self.retry * 2).min(RESTARTED.1) } else { RESTARTED.0 };
+        self.plan_rescan();
+        self.assess().await;
+    }
+
+    fn log_tree(&self) {
+        let Some(tree) = &self.tree else { return };
+        let root = tree.root().display();
+        match tree.state() {
+            TreeState::Watched => {
+                tracing::info!("token volumes under {root}: {} are followed", tree.all().count());
+            }
+            TreeState::NoPods => {
+                tracing::info!(
+                    "there are no pods under {root} (--kubelet-root names kubelet's root directory)"
+                );
+            }
+            TreeState::Blind(why) => tracing::warn!(
+                "token volumes under {root} are not followed, but looked at every {} s: {why}",
+                RESCAN.1.as_secs()
+            ),
+        }
+    }
+
+    fn plan_rescan(&mut self) {
+        let delay = match self.tree.as_ref().map(Tree::state) {
+            Some(TreeState::Watched) => RESCAN.0,
+            Some(TreeState::Blind(_)) => RESCAN.1,
+            Some(TreeState::NoPods) | None => RESCAN.2,
+        };
+        self.rescan_at = Some(Instant::now() + delay);
+    }
+
+    async fn rescan(&mut self) {
+        let Some(tree) = &mut self.tree else { return };
+        if *tree.state() == TreeState::NoPods {
+            // kubelet may have come, and elsewhere.
+            self.look_at = Some(Instant::now());
+        }
+        let before = tree.state().clone();
+        let changes = tree.rescan();
+        if *tree.state() != before {
+            self.log_tree();
+        }
+        self.plan_rescan();
+        self.changed(changes).await;
+    }
+
+    /// Volumes are not as they were: what that means for their tokens is told at once.
+    async fn changed(&mut self, changes: BTreeSet<Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        self.take_in(&changes);
+        if self.timeline.last_jump().is_some() || self.book.open().next().is_some() {
+            for change in &changes {
+                self.settle(change).await;
+            }
+        }
+        let soon = Instant::now() + REFRESHED;
+        self.assess_at = Some(self.assess_at.map_or(soon, |planned| planned.min(soon)));
+    }
+
+    fn take_in(&mut self, changes: &BTreeSet<Change>) {
+        let Some(tree) = &self.tree else { return };
+        let now = now();
+        for change in changes {
+            let seen = tree.get(&change.pod_uid, &change.volume);
+            let tokens = &mut self.facts.tokens;
+            let replaced = stock::take_in(tokens, change, seen, &self.names, &self.timeline, now);
+            for Replaced { old, new } in replaced {
+                self.refreshes += 1;
+                if new.seen {
+                    self.fresh = Some(Fresh { issued: new.claims.issued, written: new.written });
+                }
+                if new.seen && mends(&old, new.written, &self.timeline, &self.facts) {
+                    self.facts.kubelet_mends_since = Some(new.written);
+                }
+            }
+        }
+        self.judge(now);
+    }
+
+    /// Whose clocks judge from now on.
+    fn judge(&mut self, now: BootNs) {
+        self.facts.judges = vec![stand_in(&self.timeline, self.has_apiserver, self.fresh, now)];
+    }
+
+    /// Says what is wrong with the tokens of one volume.
+    async fn settle(&mut self, change: &Change) {
+        let now = now();
+        let prefix = stock::prefix(change);
+        let facts = &self.facts;
+        let case = Case { timeline: &self.timeline, node: facts, now, assessed: self.assessed };
+        let tokens = stock::keys(&facts.tokens, &prefix);
+        let found = tokens.iter().filter_map(|key| facts.tokens.get(key));
+        let found = found.flat_map(|token| of_token(&case, token)).collect();
+        let within = |kind: Kind, key: &str| OF_TOKEN.contains(&kind) && key.starts_with(&prefix);
+        let tell =
+            self.book.update_within(found, within, &self.timeline, |impact| why(impact, facts, now), now);
+        self.tell(tell).await;
+    }
+
+    /// Lets the rules speak and tells what is new.
+    async fn assess(&mut self) {
+        self.unsettled_since = None;
+        let now = now();
+        if let Some(tree) = &self.tree {
+            let kubelet = self.kubelet.as_ref().map(|watched| watched.process);
+            self.facts.csi_pods = csi_pods(tree.root(), kubelet);
+        }
+        self.judge(now);
+        let blind = self.tree.as_ref().is_none_or(|tree| *tree.state() == TreeState::NoPods);
+        let mut tell = if blind {
+            // What an earlier run left open is not over because nothing can be seen yet.
+            self.book.pass(&self.timeline, now)
+        } else {
+            let facts = &self.facts;
+            let assessed = std::mem::replace(&mut self.assessed, now);
+            let found =
+                assess_by(CREDENTIAL_RULES, &Case { timeline: &self.timeline, node: facts, now, assessed });
+            self.book.update(found, &self.timeline, |impact| why(impact, facts, now), now)
+        };
+        tell.extend(self.confirm(now));
+        self.tell(tell).await;
+        self.assess_at = self.next_change(now).map(|delay| Instant::now() + delay);
+        self.write_report();
+    }
+
+    /// What is foretold of a token has come to pass if the apiserver's clock, as it has been seen since, says so.
+    fn confirm(&mut self, now: BootNs) -> Vec<Impact> {
+        let judges = &self.facts.judges;
+        let seen = |impact: &Impact| {
+            let from = impact.from_boot.unwrap_or_default();
+            let refused_by = impact.evidence.get("refused_by").and_then(|names| names.as_array())?;
+            let judge = judges.iter().find(|judge| refused_by.iter().any(|name| *name == *judge.name))?;
+            (judge.source.is_known() && judge.seen >= from && from <= now).then(|| Observation {
+                confidence: Some(Confidence::Observed),
+                name: "apiserver_clock",
+                value: json!({
+                    "source": judge.source,
+                    "shows": judge.timeline.wall(now),
+                    "error_ns": judge.error_ns,
+                }),
+                until: None,
+                remedy: None,
+            })
+        };
+        let predicted = self
+            .book
+            .open()
+            .filter(|impact| impact.state == State::Open && impact.confidence == Confidence::Predicted);
+        let known: Vec<_> = predicted
+            .filter_map(|impact| {
+                let kind = Kind::of_word(&impact.kind).filter(|kind| OF_TOKEN.contains(kind))?;
+                Some((kind, impact.token()?.to_owned(), seen(impact)?))
+            })
+            .collect();
+        let told = known
+            .into_iter()
+            .filter_map(|(kind, key, seen)| self.book.observe(kind, &key, &seen, &self.timeline, now));
+        told.collect()
+    }
+
+    /// When something is worth another look.
+    fn next_change(&self, now: BootNs) -> Option<Duration> {
+        let later = |at: BootNs| {
+            // A moment later, so that its time has come then.
+            Duration::from_nanos(at.0.saturating_sub(now.0).saturating_add(1_000_000)).min(LOOK_AGAIN)
+        };
+        let ends = self.book.open().flat_map(|impact| [impact.from_boot, impact.until_boot]);
+        let ends = ends.flatten().filter(|at| *at > now).map(later).min();
+        // What is due after a jump and does not come is told.
+        let has_jumped = self.timeline.last_jump().is_some();
+        let due = self.facts.tokens.values().filter(|_| has_jumped).filter_map(|token| {
+            let refresh = refresh(token, &self.timeline, &self.facts, now)?;
+            (refresh.latest >= now).then(|| later(refresh.latest))
+        });
+        let due = due.min().map(|delay| delay.max(Duration::from_secs(5)));
+        let open = self.book.open().next().map(|_| LOOK_AGAIN);
+        [ends, due, open].into_iter().flatten().min()
+    }
+
+    async fn tell(&self, impacts: Vec<Impact>) {
+        for impact in impacts {
+            self.teller.tell(Message::Impact(impact)).await;
+        }
+    }
+
+    fn write_report(&self) {
+        *locked(&self.report) = report::credentials(self, now());
+    }
+
+    /// The pod's name, where only its directory's is known.
+    pub(super) fn name_of(&self, pod_uid: &str) -> Option<String> {
+        let prefix = format!("{pod_uid}/");
+        let first = stock::keys(&self.facts.tokens, &prefix).into_iter().next();
+        let token = first.and_then(|key| self.facts.tokens.get(&key));
+        let pod =
+            token.map(|token| token.pod.clone()).or_else(|| locked(&self.names).get(pod_uid).cloned())?;
+        (!pod.name.is_empty()).then(|| format!("{}/{}", pod.namespace, pod.name))
+    }
+}
+
+/// Whether kubelet replaced a token that came from the future before it was due: upstream it does not.
+fn mends(old: &crate::node::tokens::Token, at: BootNs, timeline: &Timeline, facts: &NodeFacts) -> bool {
+    let early = refresh(old, timeline, facts, at).is_some_and(|refresh| at < refresh.earliest);
+    early && old.claims.issued > timeline.wall(at)
+}
+
+/// Why an impact is found no more.
+fn why(impact: &Impact, facts: &NodeFacts, now: BootNs) -> Ended {
+    let token = impact.token();
+    let there = token.and_then(|key| facts.tokens.get(key));
+    let issued = impact.evidence.get("issued");
+    let assumed = impact.evidence.get("judge") == Some(&json!(JudgeSource::NodeClock));
+    match (token, there) {
+        (Some(_), None) => Ended::SubjectGone,
+        (Some(_), Some(token)) if issued != Some(&json!(token.claims.issued)) => Ended::TokenRefreshed,
+        _ if impact.until_boot.is_some_and(|until| until <= now) => Ended::AsForetold,
+        // It stood on the node's clock, and now the apiserver's is known.
+        (Some(_), Some(_)) if assumed && facts.judges.iter().all(|judge| judge.source.is_known()) => {
+            Ended::Refuted
+        }
+        _ if Kind::of_word(&impact.kind) == Some(Kind::TokenExcursion)
+            && facts.kubelet_since > impact.from_boot.unwrap_or_default() =>
+        {
+            Ended::HolderRestarted
+        }
+        _ => Ended::ClockStepped,
+    }
+}
+
+async fn told(tree: Option<&Tree>) {
+    match tree {
+        Some(tree) => tree.told().await,
+        None => std::future::pending().await,
+    }
+}
