@@ -267,8 +267,9 @@ impl Work {
         let found = tokens.iter().filter_map(|key| facts.tokens.get(key));
         let found = found.flat_map(|token| of_token(&case, token)).collect();
         let within = |kind: Kind, key: &str| OF_TOKEN.contains(&kind) && key.starts_with(&prefix);
-        let tell =
-            self.book.update_within(found, within, &self.timeline, |impact| why(impact, facts, now), now);
+        let last = self.timeline.last_jump().map(|(jump, ..)| jump);
+        let ended = |impact: &Impact| why(impact, facts, last, now);
+        let tell = self.book.update_within(found, within, &self.timeline, ended, now);
         self.tell(tell).await;
     }
 
@@ -290,7 +291,8 @@ impl Work {
             let assessed = std::mem::replace(&mut self.assessed, now);
             let found =
                 assess_by(CREDENTIAL_RULES, &Case { timeline: &self.timeline, node: facts, now, assessed });
-            self.book.update(found, &self.timeline, |impact| why(impact, facts, now), now)
+            let last = self.timeline.last_jump().map(|(jump, ..)| jump);
+            self.book.update(found, &self.timeline, |impact| why(impact, facts, last, now), now)
         };
         tell.extend(self.confirm(now));
         self.tell(tell).await;
@@ -380,7 +382,7 @@ fn mends(old: &crate::node::tokens::Token, at: BootNs, timeline: &Timeline, fact
 }
 
 /// Why an impact is found no more.
-fn why(impact: &Impact, facts: &NodeFacts, now: BootNs) -> Ended {
+fn why(impact: &Impact, facts: &NodeFacts, last_jump: Option<u64>, now: BootNs) -> Ended {
     let token = impact.token();
     let there = token.and_then(|key| facts.tokens.get(key));
     let issued = impact.evidence.get("issued");
@@ -393,11 +395,8 @@ fn why(impact: &Impact, facts: &NodeFacts, now: BootNs) -> Ended {
         (Some(_), Some(_)) if assumed && facts.judges.iter().all(|judge| judge.source.is_known()) => {
             Ended::Refuted
         }
-        _ if Kind::of_word(&impact.kind) == Some(Kind::TokenExcursion)
-            && facts.kubelet_since > impact.from_boot.unwrap_or_default() =>
-        {
-            Ended::HolderRestarted
-        }
+        // Of the node as a whole: unless the clock has moved since, its tokens have.
+        (None, _) if last_jump.is_none_or(|last| last <= impact.jump) => Ended::TokenRefreshed,
         _ => Ended::ClockStepped,
     }
 }

@@ -163,9 +163,10 @@ fn words(
         refusing => format!("{refusing} of {several} apiservers refuse it"),
     };
     let assumed = refusals.by.iter().all(|(judge, _)| !judge.source.is_known());
-    let by = if assumed { ", if its clock is the node's" } else { "" };
+    let by =
+        if assumed { "; all this if the apiserver's clock is the node's, which is not known" } else { "" };
     let begin = match why {
-        Why::NotYetValid => format!("{who} (401, \"not valid yet\"){by}"),
+        Why::NotYetValid => format!("{who} (401, \"not valid yet\")"),
         Why::Expired => {
             let from = refusals.by.iter().map(|(_, refusal)| refusal.from).min().unwrap_or_default();
             let from = if from > case.now {
@@ -173,7 +174,7 @@ fn words(
             } else {
                 String::new()
             };
-            format!("{who} (401, \"expired\"){from}{by}")
+            format!("{who} (401, \"expired\"){from}")
         }
     };
     let end = match (until, accepted) {
@@ -186,7 +187,7 @@ fn words(
         ),
         _ => "until kubelet replaces it, which is overdue".to_owned(),
     };
-    format!("{begin} {end}")
+    format!("{begin} {end}{by}")
 }
 
 /// The tokens that were issued in one excursion.
