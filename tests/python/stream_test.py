@@ -123,7 +123,8 @@ class Finding(Case):
         self.assertIn(HEALTH, services)
         methods = set(client.pool.FindServiceByName(TIMEJUMP).methods_by_name)
         self.assertEqual(
-            methods, {"Watch", "ListJumps", "GetJump", "ListImpacts", "ListContainers", "GetStatus"}
+            methods,
+            {"Watch", "ListJumps", "GetJump", "ListImpacts", "ListContainers", "ListTokens", "GetStatus"},
         )
 
     def test_reflection_answers_in_both_versions(self):

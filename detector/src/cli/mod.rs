@@ -11,6 +11,7 @@ mod select;
 mod show;
 mod stats;
 mod status;
+mod tokens;
 mod watch;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -44,6 +45,8 @@ enum Command {
     Show(show::ShowArgs),
     /// Containers, and whether their CPU rates can be trusted
     Stats(stats::StatsArgs),
+    /// Service-account tokens, and whether an apiserver accepts them
+    Tokens(tokens::TokensArgs),
     /// How the daemon stands or, where none runs, what this machine would allow one
     Status(status::StatusArgs),
     /// Print completions for a shell
@@ -124,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::History(args) => history::history(&args),
         Command::Show(args) => show::show(&args),
         Command::Stats(args) => stats::stats(&args),
+        Command::Tokens(args) => tokens::tokens(&args),
         Command::Status(args) => status::status_command(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),

@@ -24,8 +24,8 @@ use crate::{
     },
     clock::{BootNs, Clocks, OffsetNs, Reading, Rtc, SystemClocks, Witness},
     deliver::{
-        Alarm, ConsumersReport, DaemonReport, LedgerReport, Message, NodeReport, Refused, Status,
-        StoreReport, Summary,
+        Alarm, ConsumersReport, CredentialsReport, DaemonReport, LedgerReport, Message, NodeReport, Refused,
+        Status, StoreReport, Summary,
     },
     ledger::{Circumstances, Entry, Finding, Jump, Ledger, Missed, Reporter, Thresholds, Turn},
     store::{Continuity, Left},
@@ -246,6 +246,7 @@ impl Engine {
             listeners: Vec::new(),
             consumers: ConsumersReport::default(),
             node: NodeReport::default(),
+            credentials: CredentialsReport::default(),
         });
         status
     }

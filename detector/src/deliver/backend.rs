@@ -77,6 +77,7 @@ impl Backend {
             let (now, limit, lagged) = self.hub.consumers();
             let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
             daemon.node = locked(&self.node).clone();
+            daemon.credentials = locked(&self.credentials).clone();
             daemon.consumers = ConsumersReport { now: number(now), limit: number(limit), lagged };
         }
         status

@@ -1,6 +1,7 @@
 //! What leaves the daemon, and how it is written.
 
 mod backend;
+mod columns;
 mod crowd;
 pub mod grpc;
 pub mod http;
@@ -16,6 +17,7 @@ pub mod stream;
 mod table;
 mod tally;
 mod token_report;
+mod tokens_screen;
 mod victims;
 
 pub use backend::{Backend, Unresponsive, locked};
@@ -33,6 +35,7 @@ pub use tally::{Sums, Tally};
 pub use token_report::{
     CredentialsReport, JudgeReport, TokenReport, TokenState, TokensReport, TroubleReport,
 };
+pub use tokens_screen::tokens_screen;
 
 use std::path::PathBuf;
 
@@ -127,6 +130,8 @@ pub struct DaemonReport {
     pub consumers: ConsumersReport,
     /// What is on the node, and what of it suffers.
     pub node: NodeReport,
+    /// What is known of tokens, and of whose clocks judge them.
+    pub credentials: CredentialsReport,
 }
 
 /// How the account stands.

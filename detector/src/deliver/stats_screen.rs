@@ -4,15 +4,14 @@ use std::fmt::Write as _;
 
 use super::{
     CacheState, Colour, ContainerReport, ContainersReport, NodeReport,
+    columns::{seconds, shortened, time_or_day},
     human::{count, printable},
     json::word,
 };
-use crate::{clock::span, impact::WORTH_A_WORD_NANOCORES};
+use crate::impact::WORTH_A_WORD_NANOCORES;
 
 /// Columns for a pod's name and for a container's; longer ones lose their middle.
 const NAMES: [usize; 2] = [36, 16];
-const SECOND_NS: u64 = 1_000_000_000;
-const DAY_NS: u64 = 86_400 * SECOND_NS;
 
 /// The screen.
 pub fn stats_screen(report: &ContainersReport, colour: Colour) -> String {
@@ -115,21 +114,11 @@ fn row(container: &ContainerReport, colour: Colour) -> String {
         format!("{state}{confidence}"),
         container.remaining_ns.map_or_else(String::new, seconds),
         spike,
-        until(container),
+        container
+            .until
+            .map_or_else(String::new, |until| time_or_day(until, container.remaining_ns.unwrap_or(u64::MAX))),
     ];
     line(columns, |state| paint(colour, &state))
-}
-
-/// Its time if it comes within a day, else its day.
-fn until(container: &ContainerReport) -> String {
-    let Some(until) = container.until else { return String::new() };
-    let text = until.short();
-    let soon = container.remaining_ns.is_some_and(|left| left < DAY_NS);
-    match text.split_once(' ') {
-        Some((_, time)) if soon => time.to_owned(),
-        Some((day, _)) => day.to_owned(),
-        None => text,
-    }
 }
 
 fn line(columns: [String; 7], paint: impl Fn(String) -> String) -> String {
@@ -149,23 +138,6 @@ fn cores(nanocores: u64) -> String {
         1_000..10_000 => format!("{}.{}", hundredths / 100, hundredths % 100 / 10),
         _ => format!("{}", hundredths / 100),
     }
-}
-
-/// What tells pods apart is at both ends; it is the longest in the middle.
-fn shortened(name: &str, columns: usize) -> String {
-    const TAIL: usize = 6;
-    let length = name.chars().count();
-    if length <= columns {
-        return name.to_owned();
-    }
-    let head: String = name.chars().take(columns - TAIL - 1).collect();
-    let tail: String = name.chars().skip(length - TAIL).collect();
-    format!("{head}…{tail}")
-}
-
-/// To the second.
-fn seconds(ns: u64) -> String {
-    span(ns.div_ceil(SECOND_NS).saturating_mul(SECOND_NS))
 }
 
 #[cfg(test)]
@@ -234,7 +206,7 @@ mod tests {
         let mut container = container(&"n".repeat(253), CacheState::Stuck);
         container.name = "c".repeat(63);
         container.confidence = Some(Confidence::Predicted);
-        container.remaining_ns = Some(1_105 * DAY_NS + 10 * 3_600 * SECOND_NS);
+        container.remaining_ns = Some((1_105 * 24 + 10) * 3_600_000_000_000);
         container.nanocores = Some(128_000_000_000);
         container.spike_nanocores_at_least = Some(1_036_800_000_000_000);
         let row = row(&container, Colour::None);

@@ -59,7 +59,13 @@ fn daemon_lines(daemon: &DaemonReport) -> String {
         }
     }
     super::stats_screen::node_fields(&daemon.node, &mut |name, value| field(name, value.to_owned()));
-    for (n, (kind, confidence, count)) in daemon.node.open.iter().enumerate() {
+    let credentials = &daemon.credentials;
+    field("tokens", super::tokens_screen::tokens_line(credentials));
+    super::tokens_screen::judge_fields(&credentials.judges, daemon.now_boottime_ns, &mut |name, value| {
+        field(name, value.to_owned());
+    });
+    let open = daemon.node.open.iter().chain(&credentials.open);
+    for (n, (kind, confidence, count)) in open.enumerate() {
         field(if n == 0 { "impacts" } else { "" }, format!("{count} × {kind}, {}", word(*confidence)));
     }
     let store = &daemon.store;

@@ -1,5 +1,7 @@
 //! How the tokens on the node stand.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -23,6 +25,8 @@ pub struct CredentialsReport {
     pub tokens: u64,
     /// Of those, how many an apiserver refuses now.
     pub refused: u64,
+    /// How many stand how; a state that none is in may be left out.
+    pub states: Vec<(TokenState, u64)>,
     /// Tokens that were seen to be replaced, since the daemon started.
     pub refreshes: u64,
     /// Pods with a CSI volume mounted.
@@ -34,8 +38,19 @@ pub struct CredentialsReport {
     /// Whose clocks judge.
     pub judges: Vec<JudgeReport>,
     /// Open impacts, by kind and confidence.
-    #[serde(skip)]
     pub open: Vec<(String, Confidence, u64)>,
+}
+
+impl CredentialsReport {
+    /// Counts `tokens`, by state.
+    pub fn count(&mut self, tokens: &[TokenReport]) {
+        let number = |state: TokenState| tokens.iter().filter(|token| token.state == state).count();
+        let number = |state| u64::try_from(number(state)).unwrap_or(u64::MAX);
+        self.states = TokenState::ALL.map(|state| (state, number(state))).to_vec();
+        self.tokens = self.states.iter().map(|(_, count)| count).sum();
+        self.refused =
+            self.states.iter().filter(|(state, _)| state.is_refused()).map(|(_, count)| count).sum();
+    }
 }
 
 /// A volume or a file of which something cannot be told.
@@ -81,6 +96,16 @@ pub struct TokensReport {
     pub tokens: Vec<TokenReport>,
 }
 
+impl TokensReport {
+    /// Sorts them: the worst first, else by pod, volume and file.
+    pub fn sort(&mut self) {
+        let names = |token: &TokenReport| {
+            (token.pod.namespace.clone(), token.pod.name.clone(), token.volume.clone(), token.file.clone())
+        };
+        self.tokens.sort_by_cached_key(|token| (Reverse(token.state), names(token)));
+    }
+}
+
 /// Whether an apiserver accepts a token; the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -100,6 +125,10 @@ pub enum TokenState {
 }
 
 impl TokenState {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Accepted, Self::Stale, Self::Overdue, Self::ExpiresFirst, Self::Expired, Self::NotYetValid];
+
     /// Whether it is refused.
     pub fn is_refused(self) -> bool {
         self >= Self::Expired

@@ -6,7 +6,9 @@ use timejump::{
     capture::{Rung, RungReport, RungState, coverage},
     clock::{BootNs, Clocks, OffsetNs, SystemClocks, bracketed_offset},
     daemon::Known,
-    deliver::{ConsumersReport, DaemonReport, LedgerReport, NodeReport, Status, StoreReport},
+    deliver::{
+        ConsumersReport, CredentialsReport, DaemonReport, LedgerReport, NodeReport, Status, StoreReport,
+    },
     ledger::{Circumstances, Entry, Ledger, Missed, Reported, Reporter, Thresholds},
     store::{Continuity, Left},
 };
@@ -121,6 +123,7 @@ impl Account {
                 listeners: Vec::new(),
                 consumers: ConsumersReport::default(),
                 node: NodeReport::default(),
+                credentials: CredentialsReport::default(),
             }),
         }
     }

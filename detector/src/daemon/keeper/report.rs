@@ -1,5 +1,7 @@
 //! How the tokens stand, for whoever asks.
 
+use std::collections::BTreeMap;
+
 use super::work::Work;
 use crate::{
     clock::{BootNs, WallNs},
@@ -24,7 +26,10 @@ pub(super) fn credentials(work: &Work, now: BootNs) -> CredentialsReport {
         Some(TreeState::NoPods) => "there are no pods there".to_owned(),
         Some(TreeState::Blind(why)) => why.clone(),
     };
-    let refused = work.facts.tokens.values().filter(|token| standing(work, token, now).0.is_refused());
+    let mut states: BTreeMap<TokenState, u64> = BTreeMap::new();
+    for token in work.facts.tokens.values() {
+        *states.entry(standing(work, token, now).0).or_default() += 1;
+    }
     let troubles = tree.map(Tree::troubles).unwrap_or_default().into_iter().map(|trouble| {
         let pod = work.name_of(&trouble.pod_uid).unwrap_or_else(|| trouble.pod_uid.to_string());
         TroubleReport { of: format!("{pod} {}", trouble.volume), trouble: trouble.trouble }
@@ -35,7 +40,8 @@ pub(super) fn credentials(work: &Work, now: BootNs) -> CredentialsReport {
         watched: tree.is_some_and(|tree| *tree.state() == TreeState::Watched),
         watches: number(tree.map_or(0, Tree::watches)),
         tokens: number(work.facts.tokens.len()),
-        refused: number(refused.count()),
+        refused: states.iter().filter(|(state, _)| state.is_refused()).map(|(_, count)| count).sum(),
+        states: states.into_iter().collect(),
         refreshes: work.refreshes,
         csi_pods: number(work.facts.csi_pods.len()),
         certificates: 0,

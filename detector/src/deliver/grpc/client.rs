@@ -18,7 +18,7 @@ use super::{
     v1::{self, time_jump_client::TimeJumpClient},
 };
 use crate::{
-    deliver::{ContainersReport, Message, Shown, Status},
+    deliver::{ContainersReport, Message, Shown, Status, TokensReport},
     ledger::Jump,
 };
 
@@ -197,6 +197,11 @@ impl Client {
     /// The containers, and whether their CPU rates can be trusted.
     pub async fn containers(&mut self) -> Result<ContainersReport, ConnectError> {
         Ok(in_time(self.inner.list_containers(v1::ListContainersRequest {})).await?.try_into()?)
+    }
+
+    /// The tokens, and whether an apiserver accepts them.
+    pub async fn tokens(&mut self) -> Result<TokensReport, ConnectError> {
+        Ok(in_time(self.inner.list_tokens(v1::ListTokensRequest {})).await?.try_into()?)
     }
 
     /// How the daemon stands.

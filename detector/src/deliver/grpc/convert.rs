@@ -36,7 +36,7 @@ fn words<T: Serialize>(values: &[T]) -> Vec<String> {
     values.iter().map(word).collect()
 }
 
-fn wall_ns(wall: WallNs) -> i64 {
+pub(super) fn wall_ns(wall: WallNs) -> i64 {
     i64::try_from(wall.0).unwrap_or(if wall.0 < 0 { i64::MIN } else { i64::MAX })
 }
 
@@ -424,6 +424,7 @@ impl From<&Status> for v1::Status {
                 v1::Consumers { now: small(now), limit: small(limit), lagged }
             }),
             node: daemon.map(|daemon| (&daemon.node).into()),
+            credentials: daemon.map(|daemon| (&daemon.credentials).into()),
             started_boottime_ns: daemon.map_or(0, |daemon| daemon.started_boottime_ns.0),
             now_boottime_ns: daemon.map_or(0, |daemon| daemon.now_boottime_ns.0),
         }
@@ -527,6 +528,7 @@ impl TryFrom<v1::Status> for Status {
                     lagged: consumers.lagged,
                 },
                 node: status.node.map(TryInto::try_into).transpose()?.unwrap_or_default(),
+                credentials: status.credentials.map(TryInto::try_into).transpose()?.unwrap_or_default(),
             }),
         })
     }

@@ -5,6 +5,7 @@ mod convert;
 mod enums;
 mod node;
 mod service;
+mod token;
 mod watch;
 
 pub use client::{Address, Client, ConnectError, TlsFiles, Watching};

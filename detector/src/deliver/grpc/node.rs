@@ -37,11 +37,6 @@ impl From<&NodeReport> for v1::Node {
             process: Some(kubelet.process.into()),
             version: kubelet.version.map(|version| version.to_string()),
         });
-        let open = node.open.iter().map(|(kind, confidence, count)| v1::OpenImpacts {
-            kind: kind.clone(),
-            confidence: v1::Confidence::from(*confidence).into(),
-            count: *count,
-        });
         Self {
             runtime,
             runtime_ok: node.runtime_ok,
@@ -50,7 +45,7 @@ impl From<&NodeReport> for v1::Node {
             kubelet_log: node.kubelet_log.clone(),
             containers: node.containers,
             listed_boottime_ns: node.listed_boottime_ns.0,
-            open: open.collect(),
+            open: open_impacts(&node.open),
             next_spike_boottime_ns: node.next_spike_boottime_ns.map(|at| at.0),
         }
     }
@@ -76,10 +71,6 @@ impl TryFrom<v1::Node> for NodeReport {
                 version: kubelet.version.as_deref().and_then(Version::parse),
             })
         });
-        let open = node.open.into_iter().map(|open| {
-            let confidence = known(Confidence::from_proto(open.confidence), "confidence")?;
-            Ok((open.kind, confidence, open.count))
-        });
         Ok(Self {
             runtime: runtime.transpose()?,
             runtime_ok: node.runtime_ok,
@@ -88,10 +79,46 @@ impl TryFrom<v1::Node> for NodeReport {
             kubelet_log: node.kubelet_log,
             containers: node.containers,
             listed_boottime_ns: BootNs(node.listed_boottime_ns),
-            open: open.collect::<Result<_, _>>()?,
+            open: from_open_impacts(node.open)?,
             next_spike_boottime_ns: node.next_spike_boottime_ns.map(BootNs),
         })
     }
+}
+
+pub(super) fn open_impacts(open: &[(String, Confidence, u64)]) -> Vec<v1::OpenImpacts> {
+    let open = open.iter().map(|(kind, confidence, count)| v1::OpenImpacts {
+        kind: kind.clone(),
+        confidence: v1::Confidence::from(*confidence).into(),
+        count: *count,
+    });
+    open.collect()
+}
+
+pub(super) fn from_open_impacts(
+    open: Vec<v1::OpenImpacts>,
+) -> Result<Vec<(String, Confidence, u64)>, Foreign> {
+    let open = open.into_iter().map(|open| {
+        let confidence = known(Confidence::from_proto(open.confidence), "confidence")?;
+        Ok((open.kind, confidence, open.count))
+    });
+    open.collect()
+}
+
+pub(super) fn last_jump((sequence, at, delta): (u64, BootNs, DeltaNs)) -> v1::LastJump {
+    v1::LastJump { sequence, boottime_ns: at.0, delta_ns: delta.0 }
+}
+
+pub(super) fn from_last_jump(last: v1::LastJump) -> (u64, BootNs, DeltaNs) {
+    (last.sequence, BootNs(last.boottime_ns), DeltaNs(last.delta_ns))
+}
+
+pub(super) fn from_pod(pod: v1::Pod) -> Pod {
+    Pod { namespace: pod.namespace.unwrap_or_default(), name: pod.name.unwrap_or_default(), uid: pod.uid }
+}
+
+pub(super) fn pod(pod: &Pod) -> v1::Pod {
+    let Pod { namespace, name, uid } = pod.clone();
+    v1::Pod { namespace: Some(namespace), name: Some(name), uid }
 }
 
 impl From<&ContainersReport> for v1::ListContainersResponse {
@@ -99,11 +126,7 @@ impl From<&ContainersReport> for v1::ListContainersResponse {
         Self {
             now_boottime_ns: report.now_boottime_ns.0,
             now_wall_ns: i64::try_from(report.wall.0).unwrap_or(i64::MAX),
-            last_jump: report.last_jump.map(|(sequence, at, delta)| v1::LastJump {
-                sequence,
-                boottime_ns: at.0,
-                delta_ns: delta.0,
-            }),
+            last_jump: report.last_jump.map(last_jump),
             node: Some((&report.node).into()),
             containers: report.containers.iter().map(Into::into).collect(),
         }
@@ -114,11 +137,10 @@ impl TryFrom<v1::ListContainersResponse> for ContainersReport {
     type Error = Foreign;
 
     fn try_from(response: v1::ListContainersResponse) -> Result<Self, Foreign> {
-        let last = response.last_jump;
         Ok(Self {
             now_boottime_ns: BootNs(response.now_boottime_ns),
             wall: WallNs(response.now_wall_ns.into()),
-            last_jump: last.map(|last| (last.sequence, BootNs(last.boottime_ns), DeltaNs(last.delta_ns))),
+            last_jump: response.last_jump.map(from_last_jump),
             node: known(response.node, "node")?.try_into()?,
             containers: response.containers.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
@@ -127,12 +149,11 @@ impl TryFrom<v1::ListContainersResponse> for ContainersReport {
 
 impl From<&ContainerReport> for v1::Container {
     fn from(container: &ContainerReport) -> Self {
-        let Pod { namespace, name, uid } = container.pod.clone();
         Self {
             id: container.id.clone(),
             name: container.name.clone(),
             attempt: container.attempt,
-            pod: Some(v1::Pod { namespace: Some(namespace), name: Some(name), uid }),
+            pod: Some(pod(&container.pod)),
             cache: word(container.cache),
             kind: container.kind.clone(),
             impact: container.impact,
@@ -152,18 +173,13 @@ impl TryFrom<v1::Container> for ContainerReport {
     type Error = Foreign;
 
     fn try_from(container: v1::Container) -> Result<Self, Foreign> {
-        let pod = container.pod.unwrap_or_default();
         let confidence =
             container.confidence.map(|confidence| known(Confidence::from_proto(confidence), "confidence"));
         Ok(Self {
             id: container.id,
             name: container.name,
             attempt: container.attempt,
-            pod: Pod {
-                namespace: pod.namespace.unwrap_or_default(),
-                name: pod.name.unwrap_or_default(),
-                uid: pod.uid,
-            },
+            pod: from_pod(container.pod.unwrap_or_default()),
             cache: from_word(&container.cache, "cache state")?,
             kind: container.kind,
             confidence: confidence.transpose()?,

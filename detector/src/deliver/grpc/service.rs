@@ -132,6 +132,15 @@ impl TimeJump for Service {
         Ok(Response::new((&report).into()))
     }
 
+    async fn list_tokens(
+        &self,
+        _: Request<v1::ListTokensRequest>,
+    ) -> Result<Response<v1::ListTokensResponse>, Status> {
+        let report = self.backend.tokens().await;
+        let report = report.map_err(|error| Status::unavailable(error.to_string()))?;
+        Ok(Response::new((&report).into()))
+    }
+
     async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Result<Response<v1::Status>, Status> {
         Ok(Response::new((&self.status().await?).into()))
     }
