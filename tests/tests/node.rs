@@ -17,7 +17,7 @@ use std::{
 
 use timejump::{
     clock::{Clocks, SystemClocks},
-    daemon::NodeSettings,
+    daemon::{ApiserverSettings, NodeSettings},
     deliver::{
         CacheState, ContainersReport, Message, Status,
         grpc::{Address, Client, v1},
@@ -73,6 +73,8 @@ impl Rig {
             max_consumers: 8,
             node: Some(NodeSettings {
                 kubelet_root: Some("/nonexistent".into()),
+                pki: vec!["/nonexistent".into()],
+                apiservers: ApiserverSettings::default(),
                 enabled: true,
                 places: Places {
                     endpoint: Some(home.path().join("cri.sock")),

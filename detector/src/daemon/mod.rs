@@ -36,7 +36,7 @@ pub use self::{
     host::{boot_id, read_symbols, status},
     journal::{Journal, Shared, Shelf},
     keeper::Keeper,
-    node::{Known, NodeSettings, PodNames},
+    node::{ApiserverSettings, Known, NodeSettings, PodNames},
     settings::Settings,
     worker::{Ears, Worker},
 };

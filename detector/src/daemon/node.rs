@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use crate::{
@@ -29,6 +30,27 @@ pub struct NodeSettings {
     pub summary: SummarySource,
     /// kubelet's root directory; nothing: found.
     pub kubelet_root: Option<PathBuf>,
+    /// Directories of the control plane's certificates; none: the usual ones.
+    pub pki: Vec<PathBuf>,
+    /// The apiservers whose clocks are looked at.
+    pub apiservers: ApiserverSettings,
+}
+
+/// The apiservers whose clocks are looked at.
+#[derive(Clone, Debug)]
+pub struct ApiserverSettings {
+    /// `https://HOST:PORT`, checked.
+    pub urls: Vec<String>,
+    /// Who must have signed their certificates (PEM); nothing: found.
+    pub ca: Option<PathBuf>,
+    /// How often they are asked without a reason.
+    pub interval: Duration,
+}
+
+impl Default for ApiserverSettings {
+    fn default() -> Self {
+        Self { urls: Vec::new(), ca: None, interval: Duration::from_mins(5) }
+    }
 }
 
 /// What an earlier run knew of this boot.

@@ -230,7 +230,7 @@ impl Book {
 
 /// What tells an impact apart, from what is stored of it.
 fn key(impact: &Impact) -> Option<(Kind, Arc<str>)> {
-    let key = impact.container_id().or(impact.token()).or(impact.subject.uid.as_deref()).unwrap_or_default();
+    let key = impact.container_id().or(impact.token()).or(impact.subject.key()).unwrap_or_default();
     Some((Kind::of_word(&impact.kind)?, key.into()))
 }
 
@@ -441,6 +441,25 @@ mod tests {
         let told = next.update(Vec::new(), &timeline, why, boot(120));
         assert_eq!((told[0].id, &told[0].evidence["ended"]), (1, &json!("holder_restarted")));
         assert_eq!(told[0].until_boot, Some(boot(120)), "it ended early");
+    }
+
+    #[test]
+    fn certificates_of_an_earlier_run_are_told_apart() {
+        let timeline = timeline(1000, &[(100, -60)]);
+        let mut book = Book::new("b".into(), 0, Vec::new());
+        let why = |_: &Impact| Ended::AsForetold;
+        let of = |path: &str| Finding {
+            kind: Kind::CertificateNotYetValid,
+            subject: Subject::certificate(path.as_ref()),
+            evidence: json!({}),
+            ..finding(path, 160, None)
+        };
+        let found = || vec![of("/pki/a.crt"), of("/pki/b.crt")];
+        let left = book.update(found(), &timeline, why, boot(101));
+        let mut next = Book::new("b".into(), 2, left);
+        assert!(next.update(found(), &timeline, why, boot(110)).is_empty());
+        let told = next.update(vec![of("/pki/b.crt")], &timeline, why, boot(120));
+        assert_eq!(told.iter().map(|impact| impact.id).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

@@ -49,7 +49,8 @@ pub struct Finding {
     pub jump: u64,
     /// What it is wrong with.
     pub subject: Subject,
-    /// Tells subjects of one kind apart: a container's id, a pod's uid; empty for the node.
+    /// Tells subjects of one kind apart: a container's id, a pod's uid, a certificate's path; empty for the
+    /// node.
     pub key: Arc<str>,
     /// From when.
     pub from: BootNs,
@@ -127,6 +128,10 @@ kinds! {
     TokenRefreshChurn = "token_refresh_churn",
     /// Tokens are accepted, and counted as stale.
     TokenStale = "token_stale",
+    /// A certificate is not valid yet.
+    CertificateNotYetValid = "certificate_not_yet_valid",
+    /// A certificate has expired.
+    CertificateExpired = "certificate_expired",
 }
 
 impl fmt::Display for Kind {

@@ -1,6 +1,6 @@
 //! What is stored and streamed.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +8,8 @@ use crate::{
     clock::{BootNs, WallNs},
     node::{Container, Pod},
 };
+
+const CERTIFICATE: &str = "certificate";
 
 /// One victim of one jump.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +64,7 @@ impl Impact {
 /// What an impact is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
-    /// `pod`, `node`, ….
+    /// `pod`, `node`, `certificate`, ….
     pub kind: String,
     /// Namespace.
     pub namespace: Option<String>,
@@ -95,6 +97,16 @@ impl From<&Container> for Subject {
 }
 
 impl Subject {
+    /// A certificate, by its file.
+    pub fn certificate(path: &Path) -> Self {
+        Self { kind: CERTIFICATE.to_owned(), name: Some(path.display().to_string()), ..Self::default() }
+    }
+
+    /// What tells it apart, if it is no container, from others of its kind.
+    pub fn key(&self) -> Option<&str> {
+        if self.kind == CERTIFICATE { self.name.as_deref() } else { self.uid.as_deref() }
+    }
+
     /// The node itself.
     pub fn node() -> Self {
         Self { kind: "node".to_owned(), ..Self::default() }

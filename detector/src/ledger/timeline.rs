@@ -189,8 +189,8 @@ impl Timeline {
         fell
     }
 
-    /// The jump since which the wall clock has been past `wall`, and when that was, if it is so at `now` and was not right
-    /// before that jump. Jumps until `from` do not count.
+    /// The jump since which the wall clock has been beyond `wall`, and when that was, if it is so at `now`, was not at `from`, and
+    /// did not come about by time alone.
     pub fn rose_above(&self, wall: WallNs, from: BootNs, now: BootNs) -> Option<(u64, BootNs)> {
         if self.wall(now) <= wall {
             return None;
@@ -198,7 +198,10 @@ impl Timeline {
         let mut rose = None;
         for (ended, next) in self.ended().zip(self.segments.iter().skip(1)) {
             let (before, after) = (ended.last_wall(), next.offset.wall_at(next.from));
-            if next.from > from && before <= wall && after > wall {
+            if after <= wall {
+                // Time goes on from here: what rose before is undone.
+                rose = None;
+            } else if next.from > from && before <= wall {
                 rose = next.jump.map(|jump| (jump, next.from));
             }
         }
@@ -210,6 +213,14 @@ impl Timeline {
         let after = self.segments.iter().position(|segment| segment.from > at).unwrap_or(self.segments.len());
         let held = self.segments.get(after.saturating_sub(1)).copied().unwrap_or_else(|| self.now());
         (held, self.segments.get(after.max(1)).and_then(|next| next.jump))
+    }
+
+    /// Corrects the offset of what began at `from` or later by `by`: it was known roughly, and is now known better. For timelines of clocks
+    /// that are seen from afar.
+    pub fn correct(&mut self, from: BootNs, by: DeltaNs) {
+        for segment in self.segments.iter_mut().rev().take_while(|segment| segment.from >= from) {
+            segment.offset = OffsetNs(segment.offset.0.saturating_add(by.0));
+        }
     }
 
     /// The earliest moment from `not_before` to `now` at which the wall clock showed `wall`; the one nearest to that if it
@@ -258,6 +269,38 @@ pub(crate) mod tests {
         assert_eq!(timeline.wall(boot(170)), wall(1170));
         assert_eq!(timeline.boot_at(wall(4760)), Some(boot(3760)));
         assert_eq!(timeline.last_jump(), Some((2, boot(160), DeltaNs(-3600 * SECOND))));
+    }
+
+    #[test]
+    fn what_a_jump_put_beyond_an_instant() {
+        let back_and_by_itself = [(100, 3600), (160, -3600)];
+        for (jumps, now, want) in [
+            (&[][..], 5000, None),
+            (&[(100, 3600)], 200, Some((1, 100))),
+            (&[(100, 10)], 200, None),
+            (&[(100, 10)], 5000, None),
+            (&back_and_by_itself, 170, None),
+            (&back_and_by_itself, 5000, None),
+            (&[(100, 3600), (160, -10)], 200, Some((1, 100))),
+            (&[(100, 3600), (160, -3600), (170, 7200)], 200, Some((3, 170))),
+            (&[(100, 600), (4500, 600)], 5000, None),
+        ] {
+            let timeline = timeline(1000, jumps);
+            let want = want.map(|(jump, at)| (jump, boot(at)));
+            assert_eq!(timeline.rose_above(wall(3000), boot(0), boot(now)), want, "{jumps:?} {now}");
+        }
+        let timeline = timeline(1000, &[(100, 3600)]);
+        assert_eq!(timeline.rose_above(wall(3000), boot(100), boot(200)), None, "it was before");
+    }
+
+    #[test]
+    fn corrections_leave_what_was_before() {
+        let mut timeline = timeline(1000, &[(100, -60), (200, 30)]);
+        timeline.correct(boot(100), DeltaNs(SECOND));
+        let shown: Vec<_> = [50, 150, 250].map(|at| timeline.wall_of(boot(at))).to_vec();
+        assert_eq!(shown, [wall(1050), wall(1091), wall(1221)]);
+        timeline.correct(boot(0), DeltaNs(i64::MAX));
+        assert_eq!(timeline.now().offset, OffsetNs(i64::MAX));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{StatsClass, Version, tokens::Token};
+use super::{Certificate, StatsClass, Version, tokens::Token};
 use crate::{
     clock::{BootNs, WallNs},
     ledger::Timeline,
@@ -36,6 +36,8 @@ pub struct NodeFacts {
     pub tokens: BTreeMap<Arc<str>, Token>,
     /// Pods with a CSI volume mounted, by uid.
     pub csi_pods: BTreeSet<Arc<str>>,
+    /// Certificates.
+    pub certificates: Vec<Certificate>,
     /// Whose clocks decide whether a token is accepted: each apiserver's that is known, else what stands in for it.
     pub judges: Vec<Judge>,
     /// When kubelet was seen to replace a token sooner than it does upstream, because that came from the future.
@@ -58,7 +60,7 @@ pub struct Judge {
 }
 
 /// How an apiserver's clock is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JudgeSource {
     /// By the `Date` header of its answers.

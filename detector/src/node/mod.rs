@@ -1,5 +1,8 @@
-//! What is on the node: its container runtime and kubelet, pods and containers, what they do with the CPU.
+//! What is on the node: its container runtime and kubelet, pods and containers, what they do with the CPU, its
+//! certificates; and the clock of the apiserver that it works for.
 
+pub mod apiserver;
+pub mod certificates;
 mod class;
 mod cpu;
 pub mod cri;
@@ -9,7 +12,9 @@ mod look;
 pub mod process;
 pub mod summary;
 pub mod tokens;
+mod x509;
 
+pub use certificates::{Certificate, CertificateRole};
 pub use class::{StatsClass, Version};
 pub use cpu::CpuTimes;
 pub use facts::{

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Parser;
 use timejump::{
-    daemon::NodeSettings,
+    daemon::{ApiserverSettings, NodeSettings},
     deliver::grpc::TlsFiles,
     node::{
         Places,
@@ -59,6 +59,12 @@ struct Arguments {
     /// kubelet's root directory: look for victims among its token volumes.
     #[arg(long)]
     kubelet_root: Option<PathBuf>,
+    /// Apiservers whose clocks judge.
+    #[arg(long)]
+    apiserver: Vec<String>,
+    /// Who must have signed their certificates.
+    #[arg(long)]
+    apiserver_ca: Option<PathBuf>,
     /// Where kubelet logs to.
     #[arg(long, default_value = "none")]
     kubelet_log: LogOption,
@@ -87,6 +93,13 @@ impl Arguments {
                 places: Places { endpoint: Some(endpoint), cgroups: self.cgroups, kubelet_version: None },
                 kubelet_log: self.kubelet_log,
                 kubelet_root: Some(self.kubelet_root.unwrap_or_else(|| "/nonexistent".into())),
+                // Never the machine's own.
+                pki: vec!["/nonexistent".into()],
+                apiservers: ApiserverSettings {
+                    urls: self.apiserver,
+                    ca: self.apiserver_ca,
+                    ..ApiserverSettings::default()
+                },
                 summary: SummarySource { option: SummaryOption::None, ..SummarySource::default() },
             }),
         }

@@ -1,5 +1,6 @@
 //! Whose clocks judge tokens: the apiservers' where they are known, else what comes nearest.
 
+use super::work::last_noticeable;
 use crate::{
     clock::{BootNs, OffsetNs, WallNs},
     ledger::{Timeline, Turn},
@@ -10,14 +11,27 @@ use crate::{
 const WRITING_NS: i128 = 5_000_000_000;
 /// `iat` is cut to the second, ns.
 const SECOND_NS: i128 = 1_000_000_000;
-/// A jump of the node's clock that is larger may have been one of the apiserver's as well, ns.
-const NOTICEABLE_NS: u64 = 1_000_000_000;
 
 /// A token that was seen to be written: its `iat` is what the apiserver's clock showed a moment before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fresh {
     pub(super) issued: WallNs,
     pub(super) written: BootNs,
+}
+
+impl Fresh {
+    /// Between which the apiserver's offset over the boot clock was.
+    fn offsets(self) -> (i128, i128) {
+        let earliest = self.issued.0 - i128::from(self.written.0);
+        (earliest, earliest + SECOND_NS + WRITING_NS)
+    }
+
+    /// Whether it was not issued by that clock as it is known.
+    pub(super) fn contradicts(self, judge: &Judge) -> bool {
+        let (earliest, latest) = self.offsets();
+        let (held, error) = (i128::from(judge.timeline.now().offset.0), i128::from(judge.error_ns));
+        held + error < earliest || held - error > latest
+    }
 }
 
 /// What stands in for an apiserver that is not asked: this node's own; what a token told since the last jump; the node's
@@ -33,13 +47,10 @@ pub(super) fn stand_in(timeline: &Timeline, own: bool, fresh: Option<Fresh>, now
     if own {
         return judge("this node's apiserver", JudgeSource::OwnApiserver, timeline.clone(), 0, now);
     }
-    let jumped = timeline.jumps().rfind(|(.., delta)| delta.magnitude() >= NOTICEABLE_NS);
-    let last = jumped.map_or(BootNs(0), |(_, at, _)| at);
-    let Some(fresh) = fresh.filter(|fresh| fresh.written > last) else {
+    let Some(fresh) = fresh.filter(|fresh| fresh.written > last_noticeable(timeline)) else {
         return judge("the node's clock", JudgeSource::NodeClock, timeline.clone(), 0, now);
     };
-    let earliest = fresh.issued.0 - i128::from(fresh.written.0);
-    let latest = earliest + SECOND_NS + WRITING_NS;
+    let (earliest, latest) = fresh.offsets();
     let mut clock = timeline.clone();
     let held = timeline.now().offset;
     // Between the two, there is no reason to think that it differs from the node's.

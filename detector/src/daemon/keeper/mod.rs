@@ -3,6 +3,7 @@
 
 mod judges;
 mod report;
+mod servers;
 mod stock;
 mod work;
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::work::Work;
 use crate::{
-    clock::{BootNs, WallNs},
+    clock::{BootNs, DeltaNs, WallNs},
     deliver::{CredentialsReport, JudgeReport, TokenReport, TokenState, TokensReport, TroubleReport},
     impact::{Impact, Kind, State, Why, refresh, refusal},
     node::{
-        Judge,
+        JudgeSource,
         tokens::{Token, Tree, TreeState},
     },
 };
@@ -44,23 +44,44 @@ pub(super) fn credentials(work: &Work, now: BootNs) -> CredentialsReport {
         states: states.into_iter().collect(),
         refreshes: work.refreshes,
         csi_pods: number(work.facts.csi_pods.len()),
-        certificates: 0,
-        troubles: troubles.collect(),
-        judges: work.facts.judges.iter().map(|judge| of_judge(work, judge, now)).collect(),
+        certificates: number(work.facts.certificates.len()),
+        troubles: troubles.chain(of_certificates(work)).collect(),
+        judges: judges(work, now),
         open: work.book.open_by_kind(),
     }
 }
 
-fn of_judge(work: &Work, judge: &Judge, now: BootNs) -> JudgeReport {
-    JudgeReport {
+fn of_certificates(work: &Work) -> impl Iterator<Item = TroubleReport> {
+    work.certificate_troubles.iter().map(|trouble| {
+        let (of, trouble) = trouble.split_once(": ").unwrap_or(("certificates", trouble));
+        TroubleReport { of: of.to_owned(), trouble: trouble.to_owned() }
+    })
+}
+
+/// Those that judge, and apiservers that would if they answered.
+fn judges(work: &Work, now: BootNs) -> Vec<JudgeReport> {
+    let state_of = |name: &str| work.servers.states().find(|(url, _)| *url == name).map(|(_, state)| state);
+    let known = work.facts.judges.iter().map(|judge| JudgeReport {
         name: judge.name.clone(),
         source: judge.source,
         wall: judge.timeline.wall(now),
         ahead_ns: judge.timeline.now().offset.since(work.timeline.now().offset),
         error_ns: judge.error_ns,
         seen_boottime_ns: judge.seen,
-        state: String::new(),
-    }
+        state: state_of(&judge.name).unwrap_or("stands in").to_owned(),
+    });
+    let silent =
+        work.servers.states().filter(|(url, _)| work.facts.judges.iter().all(|judge| judge.name != *url));
+    let silent = silent.map(|(url, state)| JudgeReport {
+        name: url.to_owned(),
+        source: JudgeSource::NodeClock,
+        wall: work.timeline.wall(now),
+        ahead_ns: DeltaNs(0),
+        error_ns: 0,
+        seen_boottime_ns: BootNs(0),
+        state: state.to_owned(),
+    });
+    known.chain(silent).collect()
 }
 
 pub(super) fn tokens(work: &Work, now: BootNs) -> TokensReport {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -13,6 +14,7 @@ use super::{
     Known, NodeSettings, PodNames, Question,
     judges::{Fresh, stand_in},
     report,
+    servers::Servers,
     stock::{self, Replaced},
 };
 use crate::{
@@ -28,7 +30,7 @@ use crate::{
     },
     ledger::{Timeline, Turn},
     node::{
-        JudgeSource, NodeFacts,
+        JudgeSource, NodeFacts, certificates,
         process::{self, Watched},
         tokens::{Change, Tree, TreeState, csi_pods, find_root},
     },
@@ -36,6 +38,8 @@ use crate::{
 
 /// How long the clock must rest before the rules speak, and how long that may be put off.
 const SETTLE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(2));
+/// How long what is to be said after a jump waits for apiservers that do not answer.
+const APISERVERS: Duration = Duration::from_millis(2500);
 /// After a refresh, until what concerns the whole node is looked at: many come at once.
 const REFRESHED: Duration = Duration::from_secs(1);
 /// After kubelet has ended, until the next one is looked for; and how often that is tried.
@@ -46,6 +50,9 @@ const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// Volumes are looked at anew so often: where every change is seen, where some may not be, where there are none yet.
 const RESCAN: (Duration, Duration, Duration) =
     (Duration::from_mins(10), Duration::from_secs(10), Duration::from_mins(1));
+
+/// A jump of the node's clock that is larger may have been one of the apiserver's as well, ns.
+const NOTICEABLE_NS: u64 = 1_000_000_000;
 
 /// What one token suffers.
 const OF_TOKEN: [Kind; 2] = [Kind::TokenNotYetValid, Kind::TokenExpired];
@@ -61,6 +68,10 @@ pub(super) struct Work {
     report: Arc<Mutex<CredentialsReport>>,
     /// Tokens seen to be replaced.
     pub(super) refreshes: u64,
+    /// Apiservers that are asked.
+    pub(super) servers: Servers,
+    /// What of certificates cannot be told.
+    pub(super) certificate_troubles: Vec<String>,
     /// The last token that was seen to be written.
     fresh: Option<Fresh>,
     /// Whether an apiserver runs on this node.
@@ -68,6 +79,10 @@ pub(super) struct Work {
     /// When the rules spoke last.
     assessed: BootNs,
     unsettled_since: Option<Instant>,
+    /// There was a jump, and not every apiserver has answered since.
+    waits_for_apiservers: bool,
+    /// Whether there were jumps since certificates were read.
+    has_jumped: bool,
     assess_at: Option<Instant>,
     look_at: Option<Instant>,
     rescan_at: Option<Instant>,
@@ -92,10 +107,14 @@ impl Work {
             teller,
             report,
             refreshes: 0,
+            servers: Servers::new(&[], None, Duration::MAX),
+            certificate_troubles: Vec::new(),
             fresh: None,
             has_apiserver: false,
             assessed: now(),
             unsettled_since: None,
+            waits_for_apiservers: false,
+            has_jumped: false,
             assess_at: None,
             look_at: settings.enabled.then(Instant::now),
             rescan_at: None,
@@ -129,8 +148,15 @@ impl Work {
                     // Whoever asked may have lost patience.
                     let _ = question.send(report::tokens(self, now()));
                 }
+                () = at(self.servers.due()) => self.servers.ask(self.timeline.wall(now())),
+                answer = self.servers.answered() => {
+                    let changed = self.servers.take_in(answer);
+                    if changed || self.waits_for_apiservers {
+                        self.answered().await;
+                    }
+                }
                 () = at(self.look_at) => self.look().await,
-                () = at(self.assess_at) => self.assess().await,
+                () = at(self.assess_at) => self.settled().await,
                 () = at(self.rescan_at) => self.rescan().await,
                 () = ended(self.kubelet.as_ref()) => {
                     self.kubelet = None;
@@ -145,9 +171,36 @@ impl Work {
 
     fn turn(&mut self, turn: Turn) {
         self.timeline.enter(turn);
+        self.servers.turn(turn);
+        self.has_jumped = true;
         let now = Instant::now();
         let settled = (now + SETTLE.0).min(*self.unsettled_since.get_or_insert(now) + SETTLE.1);
         self.assess_at = Some(settled);
+    }
+
+    /// Once the clock has come to rest: what is said of tokens waits a moment for the apiservers' clocks.
+    async fn settled(&mut self) {
+        if std::mem::take(&mut self.has_jumped) {
+            self.read_certificates();
+            if !self.servers.is_empty() {
+                self.servers.burst();
+                self.waits_for_apiservers = true;
+                self.assess_at = Some(Instant::now() + APISERVERS);
+                return;
+            }
+        }
+        self.waits_for_apiservers = false;
+        self.assess().await;
+    }
+
+    /// An apiserver has answered.
+    async fn answered(&mut self) {
+        if self.waits_for_apiservers && !self.servers.have_spoken_since(last_noticeable(&self.timeline)) {
+            return;
+        }
+        self.waits_for_apiservers = false;
+        self.read_certificates();
+        self.assess().await;
     }
 
     /// Finds kubelet and its volumes.
@@ -166,12 +219,30 @@ impl Work {
             self.tree = Some(tree);
             self.log_tree();
             self.take_in(&all);
+            let apiservers = &self.settings.apiservers;
+            let ca = apiservers.ca.clone().or_else(|| self.tree.as_ref()?.usual_ca());
+            self.servers = Servers::new(&apiservers.urls, ca.as_ref(), apiservers.interval);
         }
+        self.read_certificates();
         let missing = kubelet.is_none() && self.facts.kubelet_since > BootNs(0);
         self.look_at = missing.then(|| Instant::now() + self.retry);
         self.retry = if missing { (self.retry * 2).min(RESTARTED.1) } else { RESTARTED.0 };
         self.plan_rescan();
         self.assess().await;
+    }
+
+    fn read_certificates(&mut self) {
+        let Some(tree) = &self.tree else { return };
+        let usual = certificates::usual_pki();
+        let pki = if self.settings.pki.is_empty() { &usual } else { &self.settings.pki };
+        let kubelet = self.kubelet.as_ref().map(|watched| watched.process);
+        let words = kubelet.map(process::command_line).unwrap_or_default();
+        let directory = process::flag(&words, "--cert-dir").map(Path::new);
+        let found = certificates::find(Path::new("/"), tree.root(), directory, pki);
+        self.facts.certificates = found.certificates;
+        // What an apiserver shows is judged by its clients' clocks, this node's among them.
+        self.facts.certificates.extend(self.servers.certificates());
+        self.certificate_troubles = found.troubles;
     }
 
     fn log_tree(&self) {
@@ -214,6 +285,7 @@ impl Work {
             self.log_tree();
         }
         self.plan_rescan();
+        self.read_certificates();
         self.changed(changes).await;
     }
 
@@ -235,6 +307,7 @@ impl Work {
     fn take_in(&mut self, changes: &BTreeSet<Change>) {
         let Some(tree) = &self.tree else { return };
         let now = now();
+        let mut odd = false;
         for change in changes {
             let seen = tree.get(&change.pod_uid, &change.volume);
             let tokens = &mut self.facts.tokens;
@@ -242,19 +315,28 @@ impl Work {
             for Replaced { old, new } in replaced {
                 self.refreshes += 1;
                 if new.seen {
-                    self.fresh = Some(Fresh { issued: new.claims.issued, written: new.written });
+                    let fresh = Fresh { issued: new.claims.issued, written: new.written };
+                    // An apiserver may have stepped its clock without anybody here noticing.
+                    odd |= self.facts.judges.iter().any(|judge| fresh.contradicts(judge));
+                    self.fresh = Some(fresh);
                 }
                 if new.seen && mends(&old, new.written, &self.timeline, &self.facts) {
                     self.facts.kubelet_mends_since = Some(new.written);
                 }
             }
         }
+        if odd {
+            self.servers.burst();
+        }
         self.judge(now);
     }
 
     /// Whose clocks judge from now on.
     fn judge(&mut self, now: BootNs) {
-        self.facts.judges = vec![stand_in(&self.timeline, self.has_apiserver, self.fresh, now)];
+        self.facts.judges = self.servers.judges(last_noticeable(&self.timeline), now);
+        if self.facts.judges.is_empty() {
+            self.facts.judges = vec![stand_in(&self.timeline, self.has_apiserver, self.fresh, now)];
+        }
     }
 
     /// Says what is wrong with the tokens of one volume.
@@ -399,6 +481,12 @@ fn why(impact: &Impact, facts: &NodeFacts, last_jump: Option<u64>, now: BootNs) 
         (None, _) if last_jump.is_none_or(|last| last <= impact.jump) => Ended::TokenRefreshed,
         _ => Ended::ClockStepped,
     }
+}
+
+/// When the last jump was that an apiserver's clock may have made as well; 0: never.
+pub(super) fn last_noticeable(timeline: &Timeline) -> BootNs {
+    let jumped = timeline.jumps().rfind(|(.., delta)| delta.magnitude() >= NOTICEABLE_NS);
+    jumped.map_or(BootNs(0), |(_, at, _)| at)
 }
 
 async fn told(tree: Option<&Tree>) {

@@ -1,6 +1,7 @@
 //! The rules, one family a file. Each says where the behaviour it foretells is written.
 
 mod cache;
+mod certificates;
 mod kubelet_cache;
 mod metrics_server;
 mod one_sample;
@@ -33,8 +34,9 @@ pub const CONTAINER_RULES: [&dyn Rule; 5] = [
     &restarts::Restarts,
 ];
 
-/// Those about what proves who somebody is: tokens.
-pub const CREDENTIAL_RULES: [&dyn Rule; 2] = [&tokens::Refused, &tokens::Refreshes];
+/// Those about what proves who somebody is: tokens and certificates.
+pub const CREDENTIAL_RULES: [&dyn Rule; 3] =
+    [&tokens::Refused, &tokens::Refreshes, &certificates::Certificates];
 
 /// All of them.
 pub fn rules() -> impl Iterator<Item = &'static dyn Rule> {

@@ -17,6 +17,9 @@ const VOLUMES: &str = "volumes";
 /// Where kubelet has a pod's projected volumes (pkg/volume/projected: `kubernetes.io/projected`, escaped).
 const PROJECTED: &str = "kubernetes.io~projected";
 
+/// Volumes looked at for a CA.
+const MOST_TRIED: usize = 64;
+
 /// What a watch is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
@@ -130,6 +133,15 @@ impl Tree {
             })
         });
         troubles.collect()
+    }
+
+    /// The CA that kubelet gives to pods for their apiserver, as a file in one of the volumes.
+    pub fn usual_ca(&self) -> Option<PathBuf> {
+        let volumes = self.all().filter(|(_, seen)| !seen.volume.tokens.is_empty());
+        let files = volumes.map(|(change, _)| {
+            self.path(&Place::Volume(change.pod_uid, change.volume)).join("..data/ca.crt")
+        });
+        files.take(MOST_TRIED).find(|file| file.is_file())
     }
 
     /// Waits until the kernel tells of something. May be given up at any time.
