@@ -2,9 +2,10 @@
 //! `timejump run` there, and what the host needs to boot those machines and read their results.
 //!
 //! Everything that can step a clock takes a [`guard::InGuest`], which exists only inside such a machine.
-//! [`feed`] and [`cri`] need none: they make jumps and container runtimes up.
+//! [`feed`], [`cri`] and [`apiserver`] need none: they make jumps, container runtimes and apiservers up.
 
 pub mod actor;
+pub mod apiserver;
 pub mod bench;
 pub mod cgroup;
 pub mod cli;
