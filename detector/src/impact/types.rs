@@ -104,7 +104,12 @@ impl Subject {
 
     /// What tells it apart, if it is no container, from others of its kind.
     pub fn key(&self) -> Option<&str> {
-        if self.kind == CERTIFICATE { self.name.as_deref() } else { self.uid.as_deref() }
+        self.certificate_path().or(self.uid.as_deref())
+    }
+
+    /// The file of the certificate that it is.
+    pub fn certificate_path(&self) -> Option<&str> {
+        self.name.as_deref().filter(|_| self.kind == CERTIFICATE)
     }
 
     /// The node itself.

@@ -189,8 +189,8 @@ impl Timeline {
         fell
     }
 
-    /// The jump since which the wall clock has been beyond `wall`, and when that was, if it is so at `now`, was not at `from`, and
-    /// did not come about by time alone.
+    /// The jump since which the wall clock has been beyond `wall`, and when that was, if it is so at `now`, was not at
+    /// `from`, and did not come about by time alone.
     pub fn rose_above(&self, wall: WallNs, from: BootNs, now: BootNs) -> Option<(u64, BootNs)> {
         if self.wall(now) <= wall {
             return None;
@@ -215,8 +215,8 @@ impl Timeline {
         (held, self.segments.get(after.max(1)).and_then(|next| next.jump))
     }
 
-    /// Corrects the offset of what began at `from` or later by `by`: it was known roughly, and is now known better. For timelines of clocks
-    /// that are seen from afar.
+    /// Corrects the offset of what began at `from` or later by `by`: it was known roughly, and is now known better. For
+    /// timelines of clocks that are seen from afar.
     pub fn correct(&mut self, from: BootNs, by: DeltaNs) {
         for segment in self.segments.iter_mut().rev().take_while(|segment| segment.from >= from) {
             segment.offset = OffsetNs(segment.offset.0.saturating_add(by.0));

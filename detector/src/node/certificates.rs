@@ -99,8 +99,9 @@ pub fn usual_pki() -> Vec<PathBuf> {
     CONTROL_PLANES.iter().map(PathBuf::from).collect()
 }
 
-/// Looks in kubelet's directory of certificates, `pki` in its root unless it is told another (`--cert-dir`), and in those of the
-/// control plane. All paths are the node's, whose file system is at `root`. What is not there is no trouble.
+/// Looks in kubelet's directory of certificates, `pki` in its root unless it is told another (`--cert-dir`), and in
+/// those of the control plane. All paths are the node's, whose file system is at `root`. What is not there is no
+/// trouble.
 pub fn find(root: &Path, kubelet_root: &Path, cert_dir: Option<&Path>, pki: &[PathBuf]) -> Found {
     let mut found = Found::default();
     let kubelets = cert_dir.map_or_else(|| kubelet_root.join("pki"), Path::to_path_buf);

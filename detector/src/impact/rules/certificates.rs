@@ -1,10 +1,11 @@
 //! Certificates whose dates a jump put the clock outside of.
 //!
-//! Whoever is shown a certificate judges it by its own clock: kubelet's client certificate is judged by the apiserver, the others
-//! by their clients, most of which are on this node. Go's crypto/x509 says "certificate has expired or is not yet valid".
-//! kubelet itself shows no client certificate that has expired by its own clock (client-go util/certificate/certificate_manager.go,
-//! `Current`); one that it got while the clock was ahead it goes on showing after the clock went back, for it asks for the next one only when
-//! most of the lifetime of this one is over (`nextRotationDeadline`; kubernetes/kubernetes#97680).
+//! Whoever is shown a certificate judges it by its own clock: kubelet's client certificate is judged by the apiserver,
+//! the others by their clients, most of which are on this node. Go's crypto/x509 says "certificate has expired or is
+//! not yet valid". kubelet itself shows no client certificate that has expired by its own clock (client-go
+//! util/certificate/certificate_manager.go, `Current`); one that it got while the clock was ahead it goes on showing
+//! after the clock went back, for it asks for the next one only when most of the lifetime of this one is over
+//! (`nextRotationDeadline`; kubernetes/kubernetes#97680).
 
 use serde_json::json;
 

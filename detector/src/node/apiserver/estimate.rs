@@ -1,8 +1,8 @@
 //! Where an apiserver's clock stands to this node's boot clock. Pure.
 //!
-//! A sighting says that the offset A − BOOTTIME lies between `date − received` and `date + 1 s − sent`: within a second and the
-//! time that the answer took. Several together say it more narrowly, as each second begins at another moment. The rates of
-//! two clocks differ, so a bound widens with time.
+//! A sighting says that the offset A − BOOTTIME lies between `date − received` and `date + 1 s − sent`: within a second
+//! and the time that the answer took. Several together say it more narrowly, as each second begins at another moment.
+//! The rates of two clocks differ, so a bound widens with time.
 
 use super::Sighting;
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
 const DRIFT_PPM: u64 = 500;
 /// `Date` is in whole seconds.
 const SECOND_NS: i128 = 1_000_000_000;
-/// A step of A may differ by so much more than the bounds say from the jump of this node that it is taken for: where each clock is
-/// set by a daemon of its own, both are set right, but neither exactly.
+/// A step of A may differ by so much more than the bounds say from the jump of this node that it is taken for: where
+/// each clock is set by a daemon of its own, both are set right, but neither exactly.
 const SLACK_NS: u64 = 1_500_000_000;
 /// Jumps of the node kept between two sightings. In a storm of more, which of them A followed cannot be told anyway.
 const MOST_TURNS: usize = 256;
@@ -118,8 +118,8 @@ fn sum(turns: &[Turn]) -> i128 {
     turns.iter().map(|turn| i128::from(turn.new.0) - i128::from(turn.old.0)).sum()
 }
 
-/// Those of the node's jumps that a step of A was: all of them together, or else one. None that is too short to be told from what
-/// each clock does by itself.
+/// Those of the node's jumps that a step of A was: all of them together, or else one. None that is too short to be told
+/// from what each clock does by itself.
 fn explanation(step: Bounds, turns: &[Turn]) -> Option<Vec<Turn>> {
     let explains = |turns: &[Turn]| {
         let sum = sum(turns);
@@ -145,12 +145,13 @@ impl Known {
     /// Goes on with a jump of the node by as much as the node's clock went.
     fn follow(&mut self, turns: &[Turn]) {
         if let Some(first) = turns.first() {
-            self.since = first.at;
+            self.since = first.at.max(self.timeline.now().from);
         }
         for turn in turns {
-            let old = self.timeline.now().offset;
-            let new = OffsetNs(old.0.saturating_add(turn.new.since(turn.old).0));
-            self.timeline.enter(Turn { jump: turn.jump, at: turn.at, old, new });
+            let last = self.timeline.now();
+            let new = OffsetNs(last.offset.0.saturating_add(turn.new.since(turn.old).0));
+            // One that came while an answer was on its way may be before the step that this told of.
+            self.timeline.enter(Turn { jump: turn.jump, at: turn.at.max(last.from), old: last.offset, new });
         }
         self.unexplained = None;
     }
@@ -168,8 +169,9 @@ impl ApiserverClock {
         Self::default()
     }
 
-    /// Notes a jump of this node: A may have taken part in it, being the same machine's clock or set by the same source. A jump is to be
-    /// noted before the sighting that comes after it; later serves as well, until the sighting after that.
+    /// Notes a jump of this node: A may have taken part in it, being the same machine's clock or set by the same
+    /// source. A jump is to be noted before the sighting that comes after it; later serves as well, until the sighting
+    /// after that.
     pub fn turn(&mut self, turn: Turn) {
         let Some(known) = &mut self.known else { return };
         if turn.new.since(turn.old).magnitude() <= SLACK_NS {
@@ -186,11 +188,12 @@ impl ApiserverClock {
         if turn.at < *after || turn.at > known.at {
             return;
         }
-        if let Some(turns) = explanation(*step, &self.turns) {
+        let covered: Vec<_> = self.turns.iter().filter(|turn| turn.at <= known.at).copied().collect();
+        if let Some(turns) = explanation(*step, &covered) {
             known.timeline = before.clone();
             known.follow(&turns);
             known.settle();
-            self.turns.clear();
+            self.turns.retain(|turn| !turns.contains(turn));
         }
     }
 
@@ -211,7 +214,9 @@ impl ApiserverClock {
             known.bounds = seen;
             let without = known.timeline.clone();
             result.stepped = Some(DeltaNs(step.middle()));
-            if let Some(turns) = explanation(step, &self.turns) {
+            let covered = self.turns.iter().filter(|turn| turn.at <= sighting.received);
+            let covered: Vec<_> = covered.copied().collect();
+            if let Some(turns) = explanation(step, &covered) {
                 known.follow(&turns);
                 self.turns.retain(|turn| !turns.contains(turn));
             } else {
@@ -235,8 +240,8 @@ impl ApiserverClock {
         Some(Estimate { offset: OffsetNs(bounds.middle()), error_ns: bounds.error_ns() })
     }
 
-    /// Which offset A had when. Steps that are jumps of this node have their numbers and times; the others have number 0 and
-    /// the time at which they were first seen.
+    /// Which offset A had when. Steps that are jumps of this node have their numbers and times; the others have number
+    /// 0 and the time at which they were first seen.
     pub fn timeline(&self) -> Option<&Timeline> {
         self.known.as_ref().map(|known| &known.timeline)
     }
@@ -374,9 +379,24 @@ mod tests {
         let mut clock = ApiserverClock::new();
         clock.see(&sighting(A, 10_000));
         clock.turn(node(4, 20_015, -60 * SECOND));
+        clock.turn(node(5, 20_500, 90 * SECOND));
         assert!(clock.see(&sighting(A, 20_000)).stepped.is_none(), "shown before it");
-        assert!(!clock.see(&sighting(A - 60 * SECOND, 21_000)).own);
-        assert_eq!(jumps(&clock), [(Some(4), BootNs((20_015 * MS).cast_unsigned()))]);
+        assert!(!clock.see(&sighting(A - 60 * SECOND, 20_400)).own);
+        let at = |ms: i64| BootNs((ms * MS).cast_unsigned());
+        assert_eq!(jumps(&clock), [(Some(4), at(20_015))]);
+        assert!(!clock.see(&sighting(A + 30 * SECOND, 21_000)).own, "noted before the answer was taken in");
+        assert_eq!(jumps(&clock), [(Some(4), at(20_015)), (Some(5), at(20_500))]);
+    }
+
+    #[test]
+    fn time_never_goes_back_in_its_timeline() {
+        let mut clock = ApiserverClock::new();
+        clock.see(&sighting(A, 10_000));
+        assert!(clock.see(&sighting(A - 3600 * SECOND, 20_000)).own);
+        clock.turn(node(4, 20_015, -60 * SECOND));
+        assert!(!clock.see(&sighting(A - 3660 * SECOND, 21_000)).own);
+        let at = BootNs((20_020 * MS).cast_unsigned());
+        assert_eq!(jumps(&clock), [(Some(0), at), (Some(4), at)]);
     }
 
     #[test]

@@ -17,8 +17,8 @@ pub struct FindError {
     pub why: String,
 }
 
-/// Those at `urls`; if none are given, the one that a pod is told of by its environment, if it is in one. Their certificates
-/// are checked against `ca`, or against what a pod is given for that.
+/// Those at `urls`; if none are given, the one that a pod is told of by its environment, if it is in one. Their
+/// certificates are checked against `ca`, or against what a pod is given for that.
 pub fn find(
     urls: &[String],
     ca: Option<&Path>,

@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PATH: &str = "/livez";
 /// All headers of an answer together; kube-apiserver's are a few hundred bytes.
 const MOST_HEADERS: usize = 64 << 10;
+/// Names of a certificate that are told.
+const MOST_NAMES: usize = 16;
 
 /// An apiserver, where it is and who must have signed its certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +63,6 @@ pub struct ProbeError {
     /// Whom.
     pub url: String,
     /// What failed.
-    #[source]
     pub failure: Failure,
 }
 
@@ -89,7 +90,7 @@ pub enum Failure {
     #[error("no answer within {} s", PATIENCE.as_secs())]
     Timeout,
     /// Its certificate is for other names.
-    #[error("its certificate is not for this name, but for {}", .0.names())]
+    #[error("its certificate is not for this name, but for {0}")]
     OtherName(Names),
     /// Its certificate is signed by somebody else.
     #[error("its certificate is signed by none of the given CAs")]
@@ -118,9 +119,18 @@ pub enum Failure {
 #[derive(Debug)]
 pub struct Names(Vec<String>);
 
-impl Names {
-    fn names(&self) -> impl fmt::Display {
-        if self.0.is_empty() { "none".to_owned() } else { self.0.join(", ") }
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("none");
+        }
+        for (index, name) in self.0.iter().take(MOST_NAMES).enumerate() {
+            // As in `DnsName("kubernetes")` and `IpAddress(10.96.0.1)`.
+            let name = name.split_once('(').map_or(name.as_str(), |(_, name)| name.trim_end_matches(')'));
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{}", name.trim_matches('"'))?;
+        }
+        Ok(())
     }
 }
 
@@ -159,8 +169,8 @@ impl Apiserver {
         &self.url
     }
 
-    /// Asks. `wall` is the node's wall clock now, by which the certificate's dates are judged. Nothing is sent that says who
-    /// asks.
+    /// Asks. `wall` is the node's wall clock now, by which the certificate's dates are judged. Nothing is sent that
+    /// says who asks.
     pub async fn probe(&self, wall: WallNs) -> Result<Sighting, ProbeError> {
         let probed = tokio::time::timeout(PATIENCE, self.ask(wall)).await;
         let probed = probed.unwrap_or(Err(Failure::Timeout));

@@ -155,8 +155,7 @@ async fn dates_that_are_off_are_told_and_tolerated() {
         assert_eq!(error, "its certificate is signed by none of the given CAs");
         let rig = Rig::new(Some(ca.leaf("10.96.0.1", years)), Some(DATED)).await;
         let error = rig.ask("https", &ca.pem).await.unwrap_err();
-        assert!(error.starts_with("its certificate is not for this name, but for "), "{error}");
-        assert!(error.contains("10.96.0.1"), "{error}");
+        assert_eq!(error, "its certificate is not for this name, but for 10.96.0.1");
         assert_eq!(*rig.asked.lock().unwrap(), "", "nothing was said to it");
     }
 }
