@@ -74,7 +74,7 @@ pub(super) fn unwatched(kind: WindowKind) -> &'static str {
     }
 }
 
-/// `default/burn c`, `this node`.
+/// `default/burn c`, `default/burn kube-api-access-x7k2p`, `this node`; a certificate's file.
 pub(super) fn victim(subject: &Subject) -> String {
     let Subject { kind, namespace, name, container, volume, .. } = subject;
     if kind == "node" {
@@ -228,6 +228,31 @@ mod tests {
             "#3   -1s  clock_settime  by date[917] uid 0 (date -s 2024-02-06), child of bash[900], session-3.scope\n     \
              1970-01-01T00:00:01.000000000Z → 1970-01-01T00:00:00.000000000Z  exact, fentry"
         );
+    }
+
+    #[test]
+    fn victims_are_named() {
+        let pod = Subject {
+            kind: "pod".into(),
+            namespace: Some("default".into()),
+            name: Some("burn".into()),
+            ..Subject::default()
+        };
+        let volume = Subject { volume: Some("kube-api-access-x7k2p".into()), ..pod.clone() };
+        let certificate = Subject {
+            kind: "certificate".into(),
+            name: Some("/var/lib/kubelet/pki/kubelet.crt".into()),
+            ..Subject::default()
+        };
+        for (subject, want) in [
+            (Subject { container: Some("c".into()), ..pod.clone() }, "default/burn c"),
+            (pod, "default/burn"),
+            (volume, "default/burn kube-api-access-x7k2p"),
+            (certificate, "/var/lib/kubelet/pki/kubelet.crt"),
+            (Subject::node(), "this node"),
+        ] {
+            assert_eq!(victim(&subject), want);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
 /// What is known of tokens as a whole, and of whose clocks judge them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CredentialsReport {
-    /// kubelet's root directory.
+    /// kubelet's root directory; empty: none that has pods, and nobody says that there is one.
     pub kubelet_root: String,
     /// `watched`, or what is wrong.
     pub volumes_state: String,

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     clock::{BootNs, DeltaNs, WallNs, span},
+    impact::WORTH_A_RESTART_NS,
     node::JudgeSource,
 };
 
@@ -215,7 +216,26 @@ fn remedy(report: &TokensReport) -> String {
         let by: Vec<_> = by.into_iter().collect();
         let _ = writeln!(text, "  {} refused by {} alone", partly.len(), printable(&by.join(", ")));
     }
-    let cure = match report.credentials.csi_pods {
+    let cure = cure(report.credentials.csi_pods);
+    let last = refused.iter().map(|token| token.until.map(|until| (until, token.until_boottime_ns)));
+    let last = last.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+    let what = match last {
+        Some((until, boot)) => {
+            let left = boot.map(|at| at.0.saturating_sub(report.now_boottime_ns.0));
+            let wait = left.map_or_else(String::new, |left| format!(", for {}", seconds(left)));
+            let wait = format!("wait until {}{wait}", until.short());
+            let soon = left.is_some_and(|left| left <= WORTH_A_RESTART_NS);
+            if soon { format!("{wait}; or {cure}") } else { format!("{cure}; or {wait}") }
+        }
+        None => cure,
+    };
+    let _ = writeln!(text, "  remedy: {what}");
+    text
+}
+
+/// What makes kubelet get new ones. A restart of it spares the pods, but not those that mount through CSI drivers.
+fn cure(csi_pods: u64) -> String {
+    match csi_pods {
         0 => "restart kubelet, which then writes new ones within two minutes".to_owned(),
         pods => {
             let mount = if pods == 1 { "mounts" } else { "mount" };
@@ -224,18 +244,7 @@ fn remedy(report: &TokensReport) -> String {
                 count(pods, "pod")
             )
         }
-    };
-    let last = refused.iter().map(|token| token.until.map(|until| (until, token.until_boottime_ns)));
-    let wait = match last.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max()) {
-        Some((until, boot)) => {
-            let left = boot.map(|at| at.0.saturating_sub(report.now_boottime_ns.0));
-            let left = left.map_or_else(String::new, |left| format!(", for {}", seconds(left)));
-            format!("; or wait until {}{left}", until.short())
-        }
-        None => String::new(),
-    };
-    let _ = writeln!(text, "  remedy: {cure}{wait}");
-    text
+    }
 }
 
 /// What the words for tokens mean that are accepted as yet.
@@ -402,6 +411,10 @@ not readable: kube-system/x vol: token: not a JWT
 ";
         let text = tokens_screen(&report, Colour::None);
         assert_eq!(text, want, "{text}");
+        report.now_boottime_ns = BootNs(55 * 86_400_000_000_000 - 300_000_000_000);
+        let text = tokens_screen(&report, Colour::None);
+        let wait = "  remedy: wait until 2024-03-31 23:49:00Z, for 5m 0s; or restart kubelet, which";
+        assert!(text.contains(wait), "what is soon over is waited for: {text}");
         report.credentials.csi_pods = 1;
         report.tokens.push(expired);
         let text = tokens_screen(&report, Colour::None);

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Colour,
+    columns::shortened,
     human::{count, printable, standing, victim},
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
 const MOST: usize = 10;
 /// Columns that a line may take.
 const COLUMNS: usize = 100;
-/// Columns for a victim's name.
+/// Columns for a victim's name, where something is beside it; a longer one loses its middle.
 const NAME: usize = 46;
 
 /// The victims, the kinds in the order in which they came.
@@ -73,8 +74,11 @@ fn group(text: &mut String, impacts: &[&Impact]) {
     }
     for (impact, message) in impacts.iter().zip(&messages) {
         let own_end = if one_end { String::new() } else { end(impact) };
-        let name = format!("    {:<NAME$} {own_end}", printable(&victim(&impact.subject)));
         let rest = &message[common.len()..];
+        let name = printable(&victim(&impact.subject));
+        // With nothing beside it, it may be as long as it is.
+        let name = if own_end.is_empty() && rest.is_empty() { name } else { shortened(&name, NAME) };
+        let name = format!("    {name:<NAME$} {own_end}");
         if rest.is_empty() {
             let _ = writeln!(text, "{}", name.trim_end());
         } else if shared.is_empty() || !own_end.is_empty() {
@@ -222,6 +226,73 @@ runtime_cpu_baseline_stuck  3 victims
     default/b c                                    ends 1970-01-01 00:01:01Z, 1h 2m after boot
 ";
         assert!(text.contains(want), "{text}");
+    }
+
+    /// A token of `pod` that is refused until `until`.
+    fn refused(pod: &str, kind: &str, until: Option<WallNs>, message: String) -> Impact {
+        let mut impact = impact(pod, "");
+        impact.kind = kind.into();
+        impact.subject.namespace = Some("kube-system".into());
+        impact.subject.container = None;
+        impact.subject.volume = Some("kube-api-access-x7k2p".into());
+        Impact {
+            until,
+            until_boot: until.map(|until| BootNs(u64::try_from(until.0 / 1_000_000).unwrap())),
+            confidence: Confidence::Predicted,
+            remedy: Remedy::RestartKubelet,
+            message,
+            ..impact
+        }
+    }
+
+    #[test]
+    fn tokens_are_told_by_pod_and_volume() {
+        let not_yet = |pod: &str, until: i128| {
+            let until = WallNs(until * 1_000_000_000);
+            let message = format!(
+                "the apiserver refuses it (401, \"not valid yet\") until the apiserver's clock passes {}; kubelet does \
+                 not replace it before that",
+                until.short()
+            );
+            refused(pod, "token_not_yet_valid", Some(until), message)
+        };
+        let expired = refused(
+            "kube-proxy-7xk2p",
+            "token_expired",
+            None,
+            "the apiserver refuses it (401, \"expired\") until kubelet replaces it, which is overdue".into(),
+        );
+        let excursion = Impact {
+            kind: "token_excursion".into(),
+            subject: Subject::node(),
+            message: "while the clock was 55d 0h ahead, for 25m 0s, 2 tokens of 2 pods were written; they are refused \
+                      with 401, the last of them until 2024-03-31 23:49:00Z; restart kubelet: it writes new ones within \
+                      two minutes"
+                .into(),
+            ..not_yet("", 1_711_928_940)
+        };
+        let impacts = [
+            not_yet("coredns-5dd5756b68-2x9lm", 1_711_928_940),
+            not_yet("coredns-5dd5756b68-9fq4c", 1_711_928_938),
+            expired,
+            excursion,
+        ];
+        let text = victims(&impacts, Colour::None);
+        let want = "\
+token_not_yet_valid  2 victims
+  predicted
+  remedy: restart kubelet, or wait
+";
+        assert!(text.starts_with(want), "{text}");
+        for line in [
+            "    kube-system/coredns-5dd5756b68-2x9lm ku…-x7k2p ends 2024-03-31 23:49:00Z, ",
+            "    kube-system/kube-proxy-7xk2p kube-api-access-x7k2p\n",
+            "  while the clock was 55d 0h ahead, for 25m 0s, 2 tokens of 2 pods were written; they are refused\n",
+            "    this node\n",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
     }
 
     #[test]

@@ -17,8 +17,8 @@ pub use book::{Book, Ended, Numbers, Observation};
 pub use refresh::{Refresh, SYNC_NS, refresh};
 pub use rule::{Case, Finding, Kind, Rule};
 pub use rules::{
-    ANNOUNCE_NS, CONTAINER_RULES, CREDENTIAL_RULES, POLL_AT_MOST_NS, POLL_NS, WORTH_A_WORD_NANOCORES, assess,
-    assess_by, of_token, rules,
+    ANNOUNCE_NS, CONTAINER_RULES, CREDENTIAL_RULES, POLL_AT_MOST_NS, POLL_NS, WORTH_A_RESTART_NS,
+    WORTH_A_WORD_NANOCORES, assess, assess_by, of_token, rules,
 };
 pub use stamp::{Stuck, stuck};
 pub use types::{Confidence, Impact, Remedy, State, Subject};

@@ -10,9 +10,12 @@ use crate::{
     actor::ActorKind,
     capture::{Size, StepPath},
     clock::BootNs,
-    deliver::{DaemonReport, NodeReport, Status, Tally, json::word, stream::Direction},
+    deliver::{
+        CredentialsReport, DaemonReport, NodeReport, Status, Tally, TokenState, json::word, stream::Direction,
+    },
     impact::{Confidence, Kind},
     ledger::Verdict,
+    node::JudgeSource,
 };
 
 const SECOND: f64 = 1e9;
@@ -204,16 +207,6 @@ impl Page {
                 spike.0.saturating_sub(now.0) as f64 / SECOND,
             )?;
         }
-        let open = self.add(IntGaugeVec::new(
-            Opts::new("timejump_impacts_open", "Impacts that last, by kind and by how sure they are."),
-            &["kind", "confidence"],
-        )?)?;
-        for kind in Kind::ALL {
-            for confidence in [Confidence::Predicted, Confidence::Observed] {
-                let labels = [kind.word(), &word(confidence)];
-                open.with_label_values(&labels).set(open_count(node, *kind, confidence));
-            }
-        }
         self.gauge(
             "timejump_runtime_up",
             "Whether the container runtime answered when it was last asked; 0 as well where there is none.",
@@ -234,8 +227,75 @@ impl Page {
         Ok(())
     }
 
+    fn impacts_open(&self, open: &[&(String, Confidence, u64)]) -> Result<(), prometheus::Error> {
+        let gauges = self.add(IntGaugeVec::new(
+            Opts::new("timejump_impacts_open", "Impacts that last, by kind and by how sure they are."),
+            &["kind", "confidence"],
+        )?)?;
+        for kind in Kind::ALL {
+            for confidence in [Confidence::Predicted, Confidence::Observed] {
+                let labels = [kind.word(), &word(confidence)];
+                gauges.with_label_values(&labels).set(open_count(open, *kind, confidence));
+            }
+        }
+        Ok(())
+    }
+
+    fn credentials(&self, report: &CredentialsReport) -> Result<(), prometheus::Error> {
+        let tokens = self.add(IntGaugeVec::new(
+            Opts::new(
+                "timejump_tokens",
+                "Service-account tokens in projected volumes, by how they stand; expired and not_yet_valid are refused.",
+            ),
+            &["state"],
+        )?)?;
+        for state in TokenState::ALL {
+            let number = report.states.iter().find(|(of, _)| *of == state).map_or(0, |(_, count)| *count);
+            tokens.with_label_values(&[&word(state)]).set(i64::try_from(number).unwrap_or(i64::MAX));
+        }
+        self.counter(
+            "timejump_token_refreshes_total",
+            "Tokens that were seen to be replaced.",
+            report.refreshes,
+        )?;
+        if !report.kubelet_root.is_empty() {
+            self.gauge(
+                "timejump_token_volumes_watched",
+                "Whether every change of a token volume is seen. Absent where there is no kubelet.",
+                u64::from(report.watched),
+            )?;
+        }
+        self.gauge(
+            "timejump_token_troubles",
+            "Volumes and certificates of which something cannot be told.",
+            u64::try_from(report.troubles.len()).unwrap_or(u64::MAX),
+        )?;
+        self.apiservers(report)
+    }
+
+    /// What only stands in for an apiserver's clock has no series.
+    fn apiservers(&self, report: &CredentialsReport) -> Result<(), prometheus::Error> {
+        let vector = |name: &str, help: &str| self.add(GaugeVec::new(Opts::new(name, help), &["apiserver"])?);
+        let ahead = vector(
+            "timejump_apiserver_clock_ahead_seconds",
+            "How far an apiserver's clock is ahead of the node's, signed.",
+        )?;
+        let error = vector(
+            "timejump_apiserver_clock_error_seconds",
+            "The most by which timejump_apiserver_clock_ahead_seconds can be wrong.",
+        )?;
+        let up = vector("timejump_apiserver_up", "Whether an apiserver answered when it was last asked.")?;
+        for judge in report.judges.iter().filter(|judge| judge.source != JudgeSource::NodeClock) {
+            let label = [judge.name.as_str()];
+            ahead.with_label_values(&label).set(judge.ahead_ns.0 as f64 / SECOND);
+            error.with_label_values(&label).set(judge.error_ns as f64 / SECOND);
+            up.with_label_values(&label).set(if judge.state == "answers" { 1.0 } else { 0.0 });
+        }
+        Ok(())
+    }
+
     fn daemon(&self, daemon: &DaemonReport) -> Result<(), prometheus::Error> {
-        let DaemonReport { ledger, store, consumers, node, .. } = daemon;
+        let DaemonReport { ledger, store, consumers, node, credentials, .. } = daemon;
         let running = daemon.now_boottime_ns.0.saturating_sub(daemon.started_boottime_ns.0);
         self.float(
             "timejump_uptime_seconds",
@@ -274,6 +334,8 @@ impl Page {
             self.gauge(name, help, value)?;
         }
         self.node(node, daemon.now_boottime_ns)?;
+        self.credentials(credentials)?;
+        self.impacts_open(&node.open.iter().chain(&credentials.open).collect::<Vec<_>>())?;
         let listeners = self.add(GaugeVec::new(
             Opts::new("timejump_listener_up", "Whether the daemon can be asked here."),
             &["kind"],
@@ -286,9 +348,10 @@ impl Page {
     }
 }
 
-fn open_count(node: &NodeReport, kind: Kind, confidence: Confidence) -> i64 {
-    let of = |(word, of, _): &&(String, Confidence, u64)| word == kind.word() && *of == confidence;
-    node.open.iter().find(of).map_or(0, |(.., count)| i64::try_from(*count).unwrap_or(i64::MAX))
+fn open_count(open: &[&(String, Confidence, u64)], kind: Kind, confidence: Confidence) -> i64 {
+    let of = open.iter().filter(|(word, of, _)| word == kind.word() && *of == confidence);
+    let count = of.fold(0_u64, |sum, (.., count)| sum.saturating_add(*count));
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn usual_actor(path: StepPath) -> ActorKind {
@@ -310,7 +373,10 @@ fn direction_word(direction: Direction) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deliver::{Message, tests::jump};
+    use crate::{
+        clock::{DeltaNs, WallNs},
+        deliver::{JudgeReport, Message, TroubleReport, tests::jump},
+    };
 
     #[test]
     fn jumps_are_counted_and_summed() {
@@ -333,6 +399,56 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn tokens_and_who_judges_them() {
+        let judge = |name: &str, source| JudgeReport {
+            name: name.into(),
+            source,
+            wall: WallNs(0),
+            ahead_ns: DeltaNs(-2_500_000_000),
+            error_ns: 500_000_000,
+            seen_boottime_ns: BootNs(0),
+            state: "answers".into(),
+        };
+        let report = CredentialsReport {
+            kubelet_root: "/var/lib/kubelet".into(),
+            watched: true,
+            states: vec![(TokenState::NotYetValid, 3), (TokenState::Accepted, 4)],
+            refreshes: 5,
+            troubles: vec![TroubleReport::default()],
+            judges: vec![
+                judge("https://a:6443", JudgeSource::DateHeader),
+                judge("the node's clock", JudgeSource::NodeClock),
+            ],
+            ..CredentialsReport::default()
+        };
+        let page = Page(Registry::new());
+        page.credentials(&report).unwrap();
+        let open = |kind: Kind, count| (kind.word().to_owned(), Confidence::Predicted, count);
+        let (a, b) = (open(Kind::ProbesSuspended, 1), open(Kind::TokenNotYetValid, 2));
+        page.impacts_open(&[&a, &b]).unwrap();
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&page.0.gather(), &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        for line in [
+            r#"timejump_tokens{state="not_yet_valid"} 3"#,
+            r#"timejump_tokens{state="accepted"} 4"#,
+            r#"timejump_tokens{state="overdue"} 0"#,
+            "timejump_token_refreshes_total 5",
+            "timejump_token_volumes_watched 1",
+            "timejump_token_troubles 1",
+            r#"timejump_apiserver_clock_ahead_seconds{apiserver="https://a:6443"} -2.5"#,
+            r#"timejump_apiserver_clock_error_seconds{apiserver="https://a:6443"} 0.5"#,
+            r#"timejump_apiserver_up{apiserver="https://a:6443"} 1"#,
+            r#"timejump_impacts_open{confidence="predicted",kind="probes_suspended"} 1"#,
+            r#"timejump_impacts_open{confidence="predicted",kind="token_not_yet_valid"} 2"#,
+            r#"timejump_impacts_open{confidence="observed",kind="token_not_yet_valid"} 0"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("the node's clock"), "{text}");
     }
 
     #[test]

@@ -2,15 +2,12 @@
 
 use serde_json::json;
 
-use super::{ANNOUNCE_NS, WORTH_A_WORD_NANOCORES};
+use super::{ANNOUNCE_NS, WORTH_A_RESTART_NS, WORTH_A_WORD_NANOCORES};
 use crate::{
     clock::{BootNs, WallNs, span},
     impact::{Case, Finding, Kind, Remedy, Stuck, stuck},
     node::{Container, RateSource},
 };
-
-/// Waiting for no longer than this costs less than a restart, ns.
-const WORTH_A_RESTART_NS: u64 = 600_000_000_000;
 
 /// A cache that keeps the latest sample of each container.
 pub(super) struct Cache<'a> {

@@ -22,6 +22,8 @@ pub const POLL_AT_MOST_NS: u64 = 12_000_000_000;
 pub const ANNOUNCE_NS: u64 = 30_000_000_000;
 /// A spike that is smaller is no news: that of an idle container.
 pub const WORTH_A_WORD_NANOCORES: u64 = 50_000_000;
+/// Waiting for no longer than this costs less than a restart, ns.
+pub const WORTH_A_RESTART_NS: u64 = 600_000_000_000;
 /// Smaller steps change a rate by less than a tenth, ns.
 const NOTICEABLE_NS: u64 = POLL_NS / 10;
 

@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use super::{blamed, skew};
 use crate::{
     clock::{BootNs, DeltaNs, WallNs, span},
-    impact::{Case, Finding, Kind, Refresh, Refusal, Remedy, Rule, SYNC_NS, Subject, Why, refresh, refusal},
+    impact::{
+        Case, Finding, Kind, Refresh, Refusal, Remedy, Rule, SYNC_NS, Subject, WORTH_A_RESTART_NS, Why,
+        refresh, refusal,
+    },
     node::{Judge, tokens::Token},
 };
 
-/// Waiting for no longer than this costs less than a restart, ns.
-const WORTH_A_RESTART_NS: u64 = 600_000_000_000;
 /// Clients read a token's file again within this (client-go transport/token_source.go), ns.
 const REREAD_NS: u64 = 60_000_000_000;
 /// Pods named in the evidence of an excursion.
