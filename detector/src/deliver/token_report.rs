@@ -1,7 +1,5 @@
 //! How the tokens on the node stand.
 
-use std::cmp::Reverse;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -41,18 +39,6 @@ pub struct CredentialsReport {
     pub open: Vec<(String, Confidence, u64)>,
 }
 
-impl CredentialsReport {
-    /// Counts `tokens`, by state.
-    pub fn count(&mut self, tokens: &[TokenReport]) {
-        let number = |state: TokenState| tokens.iter().filter(|token| token.state == state).count();
-        let number = |state| u64::try_from(number(state)).unwrap_or(u64::MAX);
-        self.states = TokenState::ALL.map(|state| (state, number(state))).to_vec();
-        self.tokens = self.states.iter().map(|(_, count)| count).sum();
-        self.refused =
-            self.states.iter().filter(|(state, _)| state.is_refused()).map(|(_, count)| count).sum();
-    }
-}
-
 /// A volume or a file of which something cannot be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TroubleReport {
@@ -81,6 +67,13 @@ pub struct JudgeReport {
     pub state: String,
 }
 
+impl JudgeReport {
+    /// Whether it is an apiserver that is asked, not what stands in for one.
+    pub fn is_asked(&self) -> bool {
+        self.name.contains("://")
+    }
+}
+
 /// How the tokens stand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TokensReport {
@@ -94,16 +87,6 @@ pub struct TokensReport {
     pub credentials: CredentialsReport,
     /// The worst first.
     pub tokens: Vec<TokenReport>,
-}
-
-impl TokensReport {
-    /// Sorts them: the worst first, else by pod, volume and file.
-    pub fn sort(&mut self) {
-        let names = |token: &TokenReport| {
-            (token.pod.namespace.clone(), token.pod.name.clone(), token.volume.clone(), token.file.clone())
-        };
-        self.tokens.sort_by_cached_key(|token| (Reverse(token.state), names(token)));
-    }
 }
 
 /// Whether an apiserver accepts a token; the worst last.

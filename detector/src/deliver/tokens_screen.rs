@@ -90,14 +90,13 @@ fn judge(judge: &JudgeReport, now: BootNs) -> String {
     let JudgeReport { name, source, ahead_ns, error_ns, seen_boottime_ns, state, .. } = judge;
     let clock = clock(*ahead_ns, *error_ns);
     let ago = seconds(now.0.saturating_sub(seen_boottime_ns.0));
-    let known = match source {
-        JudgeSource::DateHeader => format!("{clock}, as it said {ago} ago"),
-        JudgeSource::FreshToken => format!("{clock}, by a token that it issued {ago} ago"),
-        JudgeSource::OwnApiserver => "runs here, by the node's clock".to_owned(),
-        JudgeSource::NodeClock => "its clock is not known, the node's is taken for it".to_owned(),
-    };
-    let state = if state.is_empty() { String::new() } else { format!(": {state}") };
-    format!("{name}, {known}{state}")
+    match source {
+        JudgeSource::DateHeader => format!("{name}, {clock}, as it said {ago} ago: {state}"),
+        JudgeSource::FreshToken => format!("{name}: {clock}, as was seen {ago} ago"),
+        JudgeSource::OwnApiserver => format!("{name}, which goes by the node's clock"),
+        JudgeSource::NodeClock if judge.is_asked() => format!("{name}, its clock is not known: {state}"),
+        JudgeSource::NodeClock => format!("{name} stands in for one, as none is known"),
+    }
 }
 
 /// How an apiserver's clock stands to the node's.
@@ -206,11 +205,9 @@ fn remedy(report: &TokensReport) -> String {
         };
         let _ = writeln!(text, "  {number} written {when}");
     }
-    let judges = report.credentials.judges.len();
-    let partly: Vec<_> = refused
-        .iter()
-        .filter(|token| !token.refused_by.is_empty() && token.refused_by.len() < judges)
-        .collect();
+    let judges = report.credentials.judges.iter().filter(|judge| judge.source.is_known()).count();
+    let partly = |token: &&&TokenReport| !token.refused_by.is_empty() && token.refused_by.len() < judges;
+    let partly: Vec<_> = refused.iter().filter(partly).collect();
     if !partly.is_empty() {
         let by: BTreeSet<_> = partly.iter().flat_map(|token| &token.refused_by).map(String::as_str).collect();
         let by: Vec<_> = by.into_iter().collect();
@@ -359,16 +356,15 @@ mod tests {
             judges: vec![judge],
             ..CredentialsReport::default()
         };
-        credentials.count(&tokens);
-        let mut report = TokensReport {
+        let refused = tokens.iter().filter(|token| token.state.is_refused()).count();
+        (credentials.tokens, credentials.refused) = (number_of(tokens.len()), number_of(refused));
+        TokensReport {
             now_boottime_ns: BootNs(612_000_000_000),
             wall: NOW,
             last_jump: Some((2, BootNs(432_000_000_000), DeltaNs(-4_752_000_000_000_000))),
             credentials,
             tokens,
-        };
-        report.sort();
-        report
+        }
     }
 
     #[test]
@@ -384,9 +380,9 @@ mod tests {
         let mut report = report(vec![
             token("coredns-5dd5756b68-2x9lm", TokenState::NotYetValid),
             token("coredns-5dd5756b68-9fq4c", TokenState::NotYetValid),
+            overdue,
             token("kindnet-abcde", TokenState::Accepted),
             vault,
-            overdue,
         ]);
         report.credentials.troubles =
             vec![TroubleReport { of: "kube-system/x vol".into(), trouble: "token: not a JWT".into() }];
@@ -443,6 +439,41 @@ not readable: kube-system/x vol: token: not a JWT
             (0, 2_000_000_000, "its clock within 2s of the node's"),
         ] {
             assert_eq!(clock(DeltaNs(ahead), error), want);
+        }
+    }
+
+    #[test]
+    fn who_judges_is_said() {
+        let asked = report(Vec::new()).credentials.judges.remove(0);
+        let other = |name: &str, source, state: &str| JudgeReport {
+            name: name.into(),
+            source,
+            state: state.into(),
+            ..asked.clone()
+        };
+        for (report, want) in [
+            (
+                asked.clone(),
+                "https://10.0.0.1:6443, its clock within 700ms of the node's, as it said 2s ago: answers",
+            ),
+            (
+                other("the apiserver, by its tokens", JudgeSource::FreshToken, "stands in"),
+                "the apiserver, by its tokens: its clock within 700ms of the node's, as was seen 2s ago",
+            ),
+            (
+                other("this node's apiserver", JudgeSource::OwnApiserver, "stands in"),
+                "this node's apiserver, which goes by the node's clock",
+            ),
+            (
+                other("the node's clock", JudgeSource::NodeClock, "stands in"),
+                "the node's clock stands in for one, as none is known",
+            ),
+            (
+                other("https://10.0.0.2:6443", JudgeSource::NodeClock, "connect: timed out"),
+                "https://10.0.0.2:6443, its clock is not known: connect: timed out",
+            ),
+        ] {
+            assert_eq!(judge(&report, BootNs(602_000_000_000)), want);
         }
     }
 

@@ -15,7 +15,6 @@ use crate::{
     },
     impact::{Confidence, Kind},
     ledger::Verdict,
-    node::JudgeSource,
 };
 
 const SECOND: f64 = 1e9;
@@ -273,7 +272,7 @@ impl Page {
         self.apiservers(report)
     }
 
-    /// What only stands in for an apiserver's clock has no series.
+    /// A clock that is not known has no series, nor has an apiserver that is not asked whether it answers.
     fn apiservers(&self, report: &CredentialsReport) -> Result<(), prometheus::Error> {
         let vector = |name: &str, help: &str| self.add(GaugeVec::new(Opts::new(name, help), &["apiserver"])?);
         let ahead = vector(
@@ -285,11 +284,15 @@ impl Page {
             "The most by which timejump_apiserver_clock_ahead_seconds can be wrong.",
         )?;
         let up = vector("timejump_apiserver_up", "Whether an apiserver answered when it was last asked.")?;
-        for judge in report.judges.iter().filter(|judge| judge.source != JudgeSource::NodeClock) {
+        for judge in &report.judges {
             let label = [judge.name.as_str()];
-            ahead.with_label_values(&label).set(judge.ahead_ns.0 as f64 / SECOND);
-            error.with_label_values(&label).set(judge.error_ns as f64 / SECOND);
-            up.with_label_values(&label).set(if judge.state == "answers" { 1.0 } else { 0.0 });
+            if judge.source.is_known() {
+                ahead.with_label_values(&label).set(judge.ahead_ns.0 as f64 / SECOND);
+                error.with_label_values(&label).set(judge.error_ns as f64 / SECOND);
+            }
+            if judge.is_asked() {
+                up.with_label_values(&label).set(if judge.state == "answers" { 1.0 } else { 0.0 });
+            }
         }
         Ok(())
     }
@@ -376,6 +379,7 @@ mod tests {
     use crate::{
         clock::{DeltaNs, WallNs},
         deliver::{JudgeReport, Message, TroubleReport, tests::jump},
+        node::JudgeSource,
     };
 
     #[test]
@@ -420,6 +424,7 @@ mod tests {
             troubles: vec![TroubleReport::default()],
             judges: vec![
                 judge("https://a:6443", JudgeSource::DateHeader),
+                JudgeReport { state: "timed out".into(), ..judge("https://b:6443", JudgeSource::NodeClock) },
                 judge("the node's clock", JudgeSource::NodeClock),
             ],
             ..CredentialsReport::default()
@@ -442,13 +447,15 @@ mod tests {
             r#"timejump_apiserver_clock_ahead_seconds{apiserver="https://a:6443"} -2.5"#,
             r#"timejump_apiserver_clock_error_seconds{apiserver="https://a:6443"} 0.5"#,
             r#"timejump_apiserver_up{apiserver="https://a:6443"} 1"#,
+            r#"timejump_apiserver_up{apiserver="https://b:6443"} 0"#,
             r#"timejump_impacts_open{confidence="predicted",kind="probes_suspended"} 1"#,
             r#"timejump_impacts_open{confidence="predicted",kind="token_not_yet_valid"} 2"#,
             r#"timejump_impacts_open{confidence="observed",kind="token_not_yet_valid"} 0"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
-        assert!(!text.contains("the node's clock"), "{text}");
+        assert!(!text.contains(r#"="the node's clock""#), "{text}");
+        assert!(!text.contains(r#"ahead_seconds{apiserver="https://b:6443"}"#), "{text}");
     }
 
     #[test]
