@@ -35,7 +35,7 @@ pub(super) fn status_command(args: &StatusArgs) -> Result<(), Failure> {
         None => survey(&args.capture)?,
     };
     Print::stdout().text(&match args.capture.output {
-        OutputFormat::Json => json_line(&Message::Status(found)) + "\n",
+        OutputFormat::Json => json_line(&Message::Status(Box::new(found))) + "\n",
         OutputFormat::Human => status_screen(&found),
     })
 }

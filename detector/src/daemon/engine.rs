@@ -217,7 +217,7 @@ impl Engine {
                 tracing::debug!("rung {} {}: {reason}", report.rung, report.state);
             }
         }
-        self.journal.tell(Message::Status(status));
+        self.journal.tell(Message::Status(Box::new(status)));
     }
 
     /// How the capture stands; what the servers know is left blank.

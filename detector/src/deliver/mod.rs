@@ -54,7 +54,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub enum Message {
     /// Where capture stands; the first line of a stream, and again whenever it changes.
-    Status(Status),
+    Status(Box<Status>),
     /// A jump.
     Jump(Jump),
     /// An impact, for the first time or again.

@@ -252,7 +252,7 @@ fn legend(report: &TokensReport) -> String {
         (TokenState::Stale, "stale: accepted beyond the life that was asked for, and counted as stale"),
     ];
     let present = words.iter().filter(|(state, _)| report.tokens.iter().any(|token| token.state == *state));
-    present.map(|(_, word)| format!("{word}\n")).collect()
+    present.flat_map(|(_, word)| [word, "\n"]).collect()
 }
 
 /// Tokens that are for others than most are.
@@ -303,8 +303,8 @@ mod tests {
     /// 2024-02-06 00:10:00Z
     const NOW: WallNs = WallNs(1_707_178_200 * SECOND);
 
-    fn wall(seconds: i128) -> Option<WallNs> {
-        Some(WallNs(NOW.0 + seconds * SECOND))
+    fn wall(seconds: i128) -> WallNs {
+        WallNs(NOW.0 + seconds * SECOND)
     }
 
     fn token(name: &str, state: TokenState) -> TokenReport {
@@ -327,8 +327,8 @@ mod tests {
             written_boottime_ns: Some(BootNs(10)),
             minted_after_jump: refused.then_some(1),
             minted_before_jump: refused.then_some(2),
-            refresh_earliest: wall(days * 86_400 + 1_600),
-            refresh_latest: wall(days * 86_400 + 1_700),
+            refresh_earliest: Some(wall(days * 86_400 + 1_600)),
+            refresh_latest: Some(wall(days * 86_400 + 1_700)),
             refresh_latest_boottime_ns: Some(BootNs(u64::MAX)),
             refreshes: 0,
             until: refused.then(|| WallNs(issued.0 - 60 * SECOND)),
@@ -409,8 +409,8 @@ not readable: kube-system/x vol: token: not a JWT
         assert_eq!(text, want, "{text}");
         report.now_boottime_ns = BootNs(55 * 86_400_000_000_000 - 300_000_000_000);
         let text = tokens_screen(&report, Colour::None);
-        let wait = "  remedy: wait until 2024-03-31 23:49:00Z, for 5m 0s; or restart kubelet, which";
-        assert!(text.contains(wait), "what is soon over is waited for: {text}");
+        let soon = "  remedy: wait until 2024-03-31 23:49:00Z, for 5m 0s; or restart kubelet, which";
+        assert!(text.contains(soon), "what is soon over is waited for: {text}");
         report.credentials.csi_pods = 1;
         report.tokens.push(expired);
         let text = tokens_screen(&report, Colour::None);

@@ -67,9 +67,11 @@ async fn readyz(State(backend): State<Backend>) -> (StatusCode, String) {
 
 async fn status(State(backend): State<Backend>) -> impl IntoResponse {
     match backend.status().await {
-        Ok(status) => {
-            (StatusCode::OK, [(CONTENT_TYPE, "application/json")], json_line(&Message::Status(status)) + "\n")
-        }
+        Ok(status) => (
+            StatusCode::OK,
+            [(CONTENT_TYPE, "application/json")],
+            json_line(&Message::Status(Box::new(status))) + "\n",
+        ),
         Err(error) => (
             StatusCode::SERVICE_UNAVAILABLE,
             [(CONTENT_TYPE, "text/plain; charset=utf-8")],
