@@ -40,7 +40,7 @@ struct Server {
 
 /// All of them.
 pub(super) struct Servers {
-    servers: Vec<Server>,
+    all: Vec<Server>,
     interval: Duration,
     answers: mpsc::Receiver<Answer>,
     answer: mpsc::Sender<Answer>,
@@ -64,17 +64,17 @@ impl Servers {
             retry: RETRY.0,
             asking: false,
         });
-        Self { servers: servers.collect(), interval, answers, answer }
+        Self { all: servers.collect(), interval, answers, answer }
     }
 
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
-        self.servers.is_empty()
+        self.all.is_empty()
     }
 
     /// The node's clock has jumped: theirs may have as well.
     pub(super) fn turn(&mut self, turn: Turn) {
-        for server in &mut self.servers {
+        for server in &mut self.all {
             server.clock.turn(turn);
         }
     }
@@ -82,7 +82,7 @@ impl Servers {
     /// Wants to know their clocks now; to a fraction of a second, unless that was asked for just before.
     pub(super) fn burst(&mut self) {
         let now = Instant::now();
-        for server in &mut self.servers {
+        for server in &mut self.all {
             // One answer is wanted at once, whatever else: what is said of tokens waits for it.
             server.ask_at = now;
             if now >= server.last_burst + BETWEEN_BURSTS {
@@ -94,13 +94,13 @@ impl Servers {
 
     /// When one is to be asked.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.servers.iter().filter(|server| !server.asking).map(|server| server.ask_at).min()
+        self.all.iter().filter(|server| !server.asking).map(|server| server.ask_at).min()
     }
 
     /// Asks those that are due. `wall` is what the node's clock shows.
     pub(super) fn ask(&mut self, wall: WallNs) {
         let now = Instant::now();
-        for (number, server) in self.servers.iter_mut().enumerate() {
+        for (number, server) in self.all.iter_mut().enumerate() {
             if server.asking || server.ask_at > now {
                 continue;
             }
@@ -125,7 +125,7 @@ impl Servers {
 
     /// Takes in an answer; says whether that changes what is known.
     pub(super) fn take_in(&mut self, (number, answer): Answer) -> bool {
-        let Some(server) = self.servers.get_mut(number) else { return false };
+        let Some(server) = self.all.get_mut(number) else { return false };
         server.asking = false;
         let before = (server.state.clone(), server.certificate);
         let first = server.seen.is_none();
@@ -165,14 +165,14 @@ impl Servers {
 
     /// Whether all of them have answered, or failed to, since `at`.
     pub(super) fn have_spoken_since(&self, at: BootNs) -> bool {
-        self.servers
+        self.all
             .iter()
             .all(|server| server.seen.is_some_and(|seen| seen > at) || server.state != "answers")
     }
 
     /// Those whose clocks are known since `at`.
     pub(super) fn judges(&self, at: BootNs, now: BootNs) -> Vec<Judge> {
-        let known = self.servers.iter().filter_map(|server| {
+        let known = self.all.iter().filter_map(|server| {
             let seen = server.seen.filter(|seen| *seen > at)?;
             let estimate = server.clock.offset(now)?;
             Some(Judge {
@@ -188,12 +188,12 @@ impl Servers {
 
     /// Each one's URL and state.
     pub(super) fn states(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.servers.iter().map(|server| (server.api.url(), &*server.state))
+        self.all.iter().map(|server| (server.api.url(), &*server.state))
     }
 
     /// The certificates that they show.
     pub(super) fn certificates(&self) -> impl Iterator<Item = Certificate> {
-        self.servers.iter().filter_map(|server| {
+        self.all.iter().filter_map(|server| {
             let (not_before, not_after) = server.certificate?;
             Some(Certificate {
                 path: server.api.url().into(),
