@@ -2,7 +2,8 @@
 //! `timejump run` there, and what the host needs to boot those machines and read their results.
 //!
 //! Everything that can step a clock takes a [`guard::InGuest`], which exists only inside such a machine.
-//! [`feed`], [`cri`] and [`apiserver`] need none: they make jumps, container runtimes and apiservers up.
+//! [`feed`], [`cri`], [`kubelet`] and [`apiserver`] need none: they make jumps, container runtimes, token volumes and apiservers
+//! up.
 
 pub mod actor;
 pub mod apiserver;
@@ -14,9 +15,11 @@ pub mod daemon;
 pub mod feed;
 pub mod guard;
 pub mod idle;
+pub mod kubelet;
 pub mod lines;
 pub mod node;
 pub mod ntp;
+pub mod random;
 pub mod referee;
 pub mod report;
 pub mod role;

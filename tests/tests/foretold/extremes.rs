@@ -8,8 +8,9 @@ use timejump::{
     ledger::{Timeline, Turn},
     node::{Container, ContainerState, Cpu, Kubelet, NodeFacts, Process, StatsClass, Version},
 };
+use timejump_tests::random::Random;
 
-use crate::{facts, simulated::Random};
+use crate::facts;
 
 const SECOND: i64 = 1_000_000_000;
 /// Wall offsets and stamps: the ends of what can be written down, today, and nothing.

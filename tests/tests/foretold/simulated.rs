@@ -9,36 +9,13 @@ use timejump::{
     impact::{Stuck, stuck},
     ledger::{Timeline, Turn},
 };
+use timejump_tests::random::Random;
 
 const SECOND: i128 = 1_000_000_000;
 /// No two polls are further apart.
 const INTERVAL: i128 = 10 * SECOND;
 /// What a wall clock may show at boot.
 const START: i128 = 1_700_000_000 * SECOND;
-
-/// Numbers that look random and are the same each time (SplitMix64).
-pub struct Random(pub u64);
-
-impl Random {
-    /// The next.
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// One of `from..=to`.
-    pub fn within(&mut self, from: i128, to: i128) -> i128 {
-        from + i128::from(self.next()) % (to - from + 1)
-    }
-
-    /// One of these.
-    pub fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[usize::try_from(self.next() % choices.len() as u64).unwrap()]
-    }
-}
 
 /// A cache that keeps the latest sample of one container: its stamp, and when it was really taken.
 #[derive(Default)]
