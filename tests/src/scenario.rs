@@ -246,6 +246,16 @@ pub const BOOTS: &[Boot] = &[
         timeout_seconds: 200,
     },
     Boot {
+        name: "tokens",
+        kernels: &[Kernel::V5_10, Kernel::V6_12],
+        flavour: "",
+        append: "",
+        machine: &[],
+        follows: None,
+        scenarios: &["token_incident"],
+        timeout_seconds: 300,
+    },
+    Boot {
         name: "containerd-1.4",
         kernels: &[Kernel::V5_10],
         flavour: "",
@@ -292,7 +302,7 @@ pub const BOOTS: &[Boot] = &[
 pub fn deadline_seconds(scenario: &str) -> u64 {
     match scenario {
         "stats_foretold" => 420,
-        "stuck_consumer" | "stats_restart" => 180,
+        "stuck_consumer" | "stats_restart" | "token_incident" => 180,
         "killed_in_a_storm" | "replay_then_live" | "disk_full" | "hammer" | "small_ring" | "start_stop"
         | "chronyd_makestep" => 120,
         _ => 60,

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use timejump_tests::bench;
 use timejump_tests::guard::InGuest;
+use timejump_tests::kubelet::live::Live;
 use timejump_tests::role::{self, Identity, Nonsense};
 use timejump_tests::runner;
 use timejump_tests::scenario::{self, Verdict};
@@ -85,6 +86,8 @@ enum Action {
         #[arg(last = true)]
         words: Vec<String>,
     },
+    /// Be kubelet, as far as tokens are concerned.
+    Kubelet(Live),
     /// Measure how long a jump takes to its consumers, and what that costs.
     Bench {
         /// How this guest's processors are made.
@@ -137,6 +140,7 @@ fn run(guest: InGuest, action: Action) -> Result<bool> {
         Action::Hammer => hammer::strike_until_stdin_ends(&guest)?,
         Action::Churn => hammer::churn_until_stdin_ends(&guest)?,
         Action::Exec { identity, words } => role::exec(&identity, &words)?,
+        Action::Kubelet(live) => live.run()?,
         Action::Bench { accelerator, json } => bench::run(guest, &accelerator, json)?,
     }
     Ok(true)

@@ -4,6 +4,7 @@
 mod apiserver_model;
 mod atomic_writer;
 mod jwt;
+pub mod live;
 mod sync;
 mod token_manager;
 

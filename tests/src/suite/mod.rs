@@ -16,6 +16,7 @@ mod sleep;
 mod steps;
 mod store;
 mod stream;
+mod tokens;
 mod tools;
 mod watcher;
 
@@ -111,6 +112,7 @@ const SCENARIOS: &[(&str, Run)] = &[
     ("silent_ptp_card", silence::ptp_card),
     ("stats_foretold", node::stats_foretold),
     ("stats_restart", node::stats_restart),
+    ("token_incident", tokens::token_incident),
 ];
 
 /// Starts the daemon, which must stand on the best rung.

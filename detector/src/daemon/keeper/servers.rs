@@ -165,9 +165,7 @@ impl Servers {
 
     /// Whether all of them have answered, or failed to, since `at`.
     pub(super) fn have_spoken_since(&self, at: BootNs) -> bool {
-        self.all
-            .iter()
-            .all(|server| server.seen.is_some_and(|seen| seen > at) || server.state != "answers")
+        self.all.iter().all(|server| server.seen.is_some_and(|seen| seen > at) || server.state != "answers")
     }
 
     /// Those whose clocks are known since `at`.

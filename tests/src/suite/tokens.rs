@@ -1,0 +1,273 @@
+//! What jumps do to service-account tokens: real jumps, real inotify, real mounts, and an apiserver with a clock of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+use serde_json::Value;
+use timejump::node::tokens::{Claims, read_volume};
+
+use crate::apiserver::{Apiserver, Settings};
+use crate::cli::Cli;
+use crate::daemon::{Daemon, Options};
+use crate::kubelet::MARK;
+use crate::kubelet::live::{PODS, VOLUMES, volume};
+use crate::lines::Impact;
+use crate::stage::{Stage, seconds};
+use crate::step::Way;
+use crate::sys::SECOND;
+use crate::sys::clock::{self, Deadline};
+
+const EXCURSION_NS: i64 = seconds(55 * 86_400);
+const HOUR_NS: i64 = seconds(3600);
+/// How long the daemon may take to tell what must come, and this kubelet to sync.
+const TELLING: Duration = Duration::from_secs(30);
+const TOKENS: usize = PODS.len() * VOLUMES.len();
+
+/// The incident: ahead with the apiserver, tokens are replaced, back; kubelet restarted. Then each clock alone. What was in the
+/// tokens' signatures is nowhere afterwards.
+pub(super) fn token_incident(stage: &Stage) -> Result<()> {
+    let limit = Rlimit { current: None, maximum: None };
+    setrlimit(Resource::Core, limit)?;
+    let core = stage.bench.dir.join("core");
+    fs::write("/proc/sys/kernel/core_pattern", core.to_string_lossy().as_bytes())?;
+    let mut rig = Rig::start(stage)?;
+    let mut daemon = rig.daemon()?;
+    rig.together(EXCURSION_NS)?;
+    daemon.next_jump()?;
+    rig.all_issued_after(rig.apiserver.wall_ns() - seconds(60))?;
+    refused_after_the_way_back(&mut rig, &mut daemon)?;
+    cured_by_a_restart(&mut rig, &mut daemon)?;
+    node_alone(&mut rig, &mut daemon)?;
+    apiserver_alone(&mut rig, &mut daemon)?;
+    daemon.signal(Signal::ABORT)?;
+    daemon.kill()?;
+    no_signature_anywhere(&stage.bench.dir, &core)
+}
+
+fn refused_after_the_way_back(rig: &mut Rig, daemon: &mut Daemon) -> Result<()> {
+    rig.together(-EXCURSION_NS)?;
+    daemon.next_jump()?;
+    let wanted = |impact: &&Impact| impact.kind == "token_not_yet_valid" && impact.confidence == "observed";
+    let told = of_all(daemon, "six tokens refused", wanted)?;
+    for impact in &told {
+        let nbf = impact.evidence["not_before"].as_str().context("nbf")?.to_owned();
+        ensure!(impact.jump == 2 && impact.remedy == "restart_kubelet", "{impact:?}");
+        ensure!(impact.evidence["minted_after_jump"] == 1, "{impact:?}");
+        ensure!(impact.evidence["minted_before_jump"] == 2, "{impact:?}");
+        ensure!(impact.evidence["judge"] == "date_header", "{impact:?}");
+        let claims = rig.claims()?;
+        let claims =
+            claims.iter().find(|claims| claims.not_before.to_string() == nbf).context("its claims")?;
+        let accepted = i64::try_from(claims.not_before.0)? - 60 * SECOND - rig.apiserver.offset();
+        let until = impact.until_boottime_ns.context("an end")?;
+        ensure!((until - accepted).abs() < SECOND, "{until} is not {accepted}: {impact:?}");
+    }
+    let whole =
+        daemon.wait_for_impact("the excursion", TELLING, 0, |impact| impact.kind == "token_excursion")?;
+    ensure!(whole.evidence["tokens"] == TOKENS && whole.evidence["pods"] == PODS.len(), "{whole:?}");
+    ensure!(whole.message.contains("55d 0h ahead"), "{whole:?}");
+    let tokens = rig.tokens(daemon)?;
+    ensure!(tokens.iter().all(|token| token["state"] == "not_yet_valid"), "{tokens:?}");
+    println!("{}", rig.cli(daemon).output(&["tokens"])?);
+    Ok(())
+}
+
+fn cured_by_a_restart(rig: &mut Rig, daemon: &mut Daemon) -> Result<()> {
+    rig.restart_kubelet()?;
+    let wanted = |impact: &&Impact| impact.kind == "token_not_yet_valid" && impact.state == "resolved";
+    for impact in of_all(daemon, "six tokens accepted again", wanted)? {
+        ensure!(impact.evidence["ended"] == "token_refreshed", "{impact:?}");
+    }
+    let tokens = rig.tokens(daemon)?;
+    ensure!(tokens.iter().all(|token| token["state"] == "accepted"), "{tokens:?}");
+    Ok(())
+}
+
+/// kubelet replaces tokens an hour late: those of ten minutes expire before, the others go stale.
+fn node_alone(rig: &mut Rig, daemon: &mut Daemon) -> Result<()> {
+    let line = daemon.lines()?.len();
+    Way::ClockSettime.perform(&rig.stage.guest, -HOUR_NS)?;
+    daemon.next_jump()?;
+    for pod in PODS {
+        let expires = daemon.wait_for_impact("what will expire", TELLING, line, |impact| {
+            impact.kind == "token_expired" && impact.message.contains("from ") && is_of(impact, pod)
+        })?;
+        ensure!(expires.jump == 3 && expires.evidence["file"] == VOLUMES[1].1, "{expires:?}");
+        ensure!(expires.confidence == "predicted", "it has not come to that yet: {expires:?}");
+    }
+    daemon.wait_for_impact("what will be stale", TELLING, line, |impact| impact.kind == "token_stale")?;
+    let refused = daemon.impacts(line).find(|impact| impact.kind == "token_not_yet_valid");
+    ensure!(refused.is_none(), "the apiserver has not moved: {refused:?}");
+    Way::ClockSettime.perform(&rig.stage.guest, HOUR_NS)?;
+    daemon.next_jump()?;
+    for pod in PODS {
+        let over = daemon.wait_for_impact("its end", TELLING, line, |impact| {
+            impact.kind == "token_expired" && impact.state == "resolved" && is_of(impact, pod)
+        })?;
+        ensure!(over.evidence["ended"] == "clock_stepped", "{over:?}");
+    }
+    Ok(())
+}
+
+fn apiserver_alone(rig: &mut Rig, daemon: &mut Daemon) -> Result<()> {
+    let line = daemon.lines()?.len();
+    rig.step_apiserver(-2 * HOUR_NS)?;
+    for pod in PODS {
+        let refused = daemon.wait_for_impact("a refusal", TELLING, line, |impact| {
+            impact.kind == "token_not_yet_valid" && is_of(impact, pod)
+        })?;
+        ensure!(refused.jump == 0, "no jump of this node did it: {refused:?}");
+    }
+    rig.step_apiserver(2 * HOUR_NS)?;
+    for pod in PODS {
+        daemon.wait_for_impact("its end", TELLING, line, |impact| {
+            impact.kind == "token_not_yet_valid" && impact.state == "resolved" && is_of(impact, pod)
+        })?;
+    }
+    Ok(())
+}
+
+fn is_of(impact: &Impact, pod: &str) -> bool {
+    impact.evidence["token"].as_str().is_some_and(|token| token.contains(pod))
+}
+
+/// Waits until there is such an impact of each token.
+fn of_all(daemon: &mut Daemon, what: &str, wanted: impl Fn(&&Impact) -> bool) -> Result<Vec<Impact>> {
+    let mut found = Vec::new();
+    for pod in PODS {
+        for (name, _) in VOLUMES {
+            let of_token = |impact: &Impact| wanted(&impact) && is_of(impact, &format!("{pod}/{name}/"));
+            found.push(daemon.wait_for_impact(what, TELLING, 0, of_token)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Neither what the daemon wrote, nor its store, nor its memory holds a token's signature.
+fn no_signature_anywhere(directory: &Path, core: &Path) -> Result<()> {
+    let has = |text: &[u8], part: &str| text.windows(part.len()).any(|window| window == part.as_bytes());
+    let dumped = fs::read_dir(directory)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let dumped = dumped.filter(|path| path.to_string_lossy().starts_with(&*core.to_string_lossy())).count();
+    ensure!(dumped == 1, "{dumped} core dumps at {}", core.display());
+    let (mut left, mut files, mut told) = (vec![directory.to_owned()], 0, false);
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                left.push(entry?.path());
+            }
+        } else if path.is_file() {
+            let text = fs::read(&path)?;
+            files += 1;
+            told |= path.to_string_lossy().contains("core") && has(&text, VOLUMES[0].0);
+            ensure!(!has(&text, MARK), "a token's signature is in {}", path.display());
+        }
+    }
+    ensure!(told && files > 3, "of {files} files none is a memory with tokens in it");
+    Ok(())
+}
+
+/// A node with pods, and an apiserver.
+struct Rig<'a> {
+    stage: &'a Stage,
+    apiserver: Apiserver,
+    root: PathBuf,
+    kubelet: Child,
+}
+
+impl<'a> Rig<'a> {
+    fn start(stage: &'a Stage) -> Result<Self> {
+        let root = PathBuf::from("/data/kube/kubelet");
+        fs::create_dir_all(&root)?;
+        let offset = clock::wall_ns() - clock::boot_ns();
+        let apiserver = Apiserver::start(&stage.bench.dir.join("ca.crt"), &Settings::with_offset(offset))?;
+        let rig = Self { stage, kubelet: start_kubelet(stage, &root, &apiserver)?, apiserver, root };
+        rig.all_issued_after(0)?;
+        Ok(rig)
+    }
+
+    fn daemon(&self) -> Result<Daemon> {
+        let (url, ca) = (self.apiserver.url(), self.apiserver.ca_file().to_string_lossy().into_owned());
+        let words = ["--apiserver", &url, "--apiserver-ca", &ca, "--apiserver-interval", "1s"];
+        self.stage.daemon_with(&Options::with(&words))
+    }
+
+    fn cli(&self, daemon: &Daemon) -> Cli {
+        Cli { timejump: self.stage.bench.timejump.clone(), socket: daemon.socket() }
+    }
+
+    /// What `timejump tokens` says of each.
+    fn tokens(&self, daemon: &Daemon) -> Result<Vec<Value>> {
+        let text = self.cli(daemon).output(&["tokens", "-o", "json"])?;
+        let lines = text.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>()?;
+        let tokens: Vec<_> = lines.into_iter().filter(|line| line["type"] == "token").collect();
+        ensure!(tokens.len() == TOKENS, "{tokens:?}");
+        Ok(tokens)
+    }
+
+    /// Both clocks, as those of one machine.
+    fn together(&mut self, delta: i64) -> Result<()> {
+        Way::ClockSettime.perform(&self.stage.guest, delta)?;
+        self.step_apiserver(delta)
+    }
+
+    fn step_apiserver(&mut self, delta: i64) -> Result<()> {
+        self.apiserver.step(delta);
+        tell_offset(self.stage, &self.apiserver)
+    }
+
+    fn restart_kubelet(&mut self) -> Result<()> {
+        self.kubelet.kill()?;
+        self.kubelet.wait()?;
+        self.kubelet = start_kubelet(self.stage, &self.root, &self.apiserver)?;
+        Ok(())
+    }
+
+    /// What the tokens claim, as far as they are there.
+    fn claims(&self) -> Result<Vec<Claims>> {
+        let volumes = PODS.iter().flat_map(|pod| VOLUMES.map(|(name, _)| volume(&self.root, pod, name)));
+        let read = volumes.map(|path| read_volume(&path));
+        let mut claims = Vec::new();
+        for volume in read {
+            ensure!(volume.troubles.is_empty(), "{volume:?}");
+            claims.extend(volume.tokens.into_iter().map(|(_, claims)| claims));
+        }
+        Ok(claims)
+    }
+
+    /// Waits until all tokens were issued after that.
+    fn all_issued_after(&self, wall_ns: i64) -> Result<()> {
+        let deadline = Deadline::after(TELLING);
+        loop {
+            let claims = self.claims()?;
+            if claims.len() == TOKENS && claims.iter().all(|claims| claims.issued.0 > i128::from(wall_ns)) {
+                return Ok(());
+            }
+            ensure!(!deadline.passed(), "kubelet has not replaced its tokens: {claims:?}");
+            sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Rig<'_> {
+    fn drop(&mut self) {
+        let _ = self.kubelet.kill();
+        let _ = self.kubelet.wait();
+    }
+}
+
+fn tell_offset(stage: &Stage, apiserver: &Apiserver) -> Result<()> {
+    Ok(fs::write(stage.bench.dir.join("offset"), apiserver.offset().to_string())?)
+}
+
+fn start_kubelet(stage: &Stage, root: &Path, apiserver: &Apiserver) -> Result<Child> {
+    tell_offset(stage, apiserver)?;
+    let mut command = stage.role(&["kubelet", "--root-dir"]);
+    command.arg(root).arg("--apiserver").arg(stage.bench.dir.join("offset"));
+    command.arg("--ca").arg(apiserver.ca_file());
+    command.spawn().context("start kubelet")
+}
