@@ -23,6 +23,7 @@ pub(super) fn credentials(work: &Work, now: BootNs) -> CredentialsReport {
         _ if !work.settings.enabled => "not looked at: --no-node".to_owned(),
         None => "not looked at yet".to_owned(),
         Some(TreeState::Watched) => "watched".to_owned(),
+        Some(TreeState::NoPods) if !work.is_expected() => "there is no kubelet here".to_owned(),
         Some(TreeState::NoPods) => "there are no pods there".to_owned(),
         Some(TreeState::Blind(why)) => why.clone(),
     };
@@ -34,8 +35,10 @@ pub(super) fn credentials(work: &Work, now: BootNs) -> CredentialsReport {
         let pod = work.name_of(&trouble.pod_uid).unwrap_or_else(|| trouble.pod_uid.to_string());
         TroubleReport { of: format!("{pod} {}", trouble.volume), trouble: trouble.trouble }
     });
+    // Most machines have no kubelet, and nobody says that this one should.
+    let idle = matches!(tree.map(Tree::state), Some(TreeState::NoPods)) && !work.is_expected();
     CredentialsReport {
-        kubelet_root: tree.map(|tree| tree.root().display().to_string()).unwrap_or_default(),
+        kubelet_root: tree.filter(|_| !idle).map(|tree| tree.root().display().to_string()).unwrap_or_default(),
         volumes_state: state,
         watched: tree.is_some_and(|tree| *tree.state() == TreeState::Watched),
         watches: number(tree.map_or(0, Tree::watches)),
@@ -167,6 +170,6 @@ fn of_token(work: &Work, token: &Token, now: BootNs) -> TokenReport {
         until: impact.and_then(|impact| impact.until),
         until_boottime_ns: impact.and_then(|impact| impact.until_boot),
         impact: impact.map(|impact| impact.id),
-        jump: impact.map(|impact| impact.jump),
+        jump: impact.map(|impact| impact.jump).filter(|jump| *jump > 0),
     }
 }

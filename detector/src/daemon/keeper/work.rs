@@ -446,6 +446,11 @@ impl Work {
         *locked(&self.report) = report::credentials(self, now());
     }
 
+    /// Whether anybody says that there is a kubelet.
+    pub(super) fn is_expected(&self) -> bool {
+        self.kubelet.is_some() || self.settings.kubelet_root.is_some()
+    }
+
     /// The pod's name, where only its directory's is known.
     pub(super) fn name_of(&self, pod_uid: &str) -> Option<String> {
         let prefix = format!("{pod_uid}/");
