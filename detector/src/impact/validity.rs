@@ -55,7 +55,8 @@ pub fn refusal(token: &Token, judge: &Judge, now: BootNs) -> Option<Refusal> {
     }
     let (jump, from) = match clock.rose_above(expired, token.written, now) {
         Some((jump, at)) => (Some(jump), at),
-        None => (None, clock.boot_at(expired)?),
+        // Before boot by a clock that is that far ahead: from the beginning.
+        None => (None, clock.boot_at(expired).unwrap_or(token.written)),
     };
     Some(Refusal { why: Why::Expired, from: from.max(token.written), until: None, jump })
 }
