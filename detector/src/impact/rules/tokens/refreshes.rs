@@ -58,7 +58,7 @@ fn late(case: &Case<'_>) -> Option<Finding> {
         let behind = then.offset.since(case.timeline.now().offset).0;
         let Some(refresh) = refresh(token, case.timeline, case.node, case.now) else { continue };
         let due = u64::try_from(token.claims.due().0 - i128::from(then.offset.0)).unwrap_or(0);
-        let by_rights = BootNs(due.saturating_add(SYNC_NS));
+        let by_rights = BootNs(due.max(token.written.0).saturating_add(SYNC_NS));
         if behind < i64::try_from(SYNC_NS).unwrap_or(i64::MAX)
             || refresh.earliest <= by_rights
             || refresh.is_overdue(case.now)
@@ -121,32 +121,55 @@ fn stalled(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// The node's clock is so far ahead of the apiserver's that a token is due as soon as it is there.
+/// The clocks are so far apart that a token is due as soon as it is there.
 fn churn(case: &Case<'_>, judge: &Judge) -> Option<Finding> {
     let ahead = -i128::from(skew(case, judge));
-    let churns = |token: &&Token| {
+    let sync = i128::from(CHURN_NS);
+    // One that mends what comes from the future does so again and again while the apiserver is ahead.
+    let mends = case.node.kubelet_mends_since.is_some() && -ahead >= sync;
+    let churns = |token: &Token| {
         let age = token.claims.due().0 - token.claims.issued.0;
-        ahead >= age - i128::from(CHURN_NS) && ahead > i128::from(NOTICEABLE_NS)
+        mends || (ahead >= age - sync && ahead > i128::from(NOTICEABLE_NS))
     };
-    let count = case.node.tokens.values().filter(churns).count();
-    if count == 0 {
+    let (mut count, mut to_come) = (0_usize, 0_usize);
+    let mut first: Option<BootNs> = None;
+    for token in case.node.tokens.values().filter(|token| churns(token)) {
+        let Some(refresh) = refresh(token, case.timeline, case.node, case.now) else { continue };
+        // One that the apiserver issued before the clocks were apart is first replaced when it is due.
+        if refresh.earliest.0 <= case.now.0.saturating_add(SYNC_NS) {
+            count += 1;
+        } else {
+            to_come += 1;
+            first = Some(first.map_or(refresh.earliest, |first| first.min(refresh.earliest)));
+        }
+    }
+    if count + to_come == 0 {
         return None;
     }
-    let (jump, from) = blamed(case, judge, true);
+    let (jump, since) = blamed(case, judge, !mends);
+    let from = first.filter(|_| count == 0).map_or(since, |first| first.max(since));
+    let replaced = if count > 0 { count } else { to_come };
     let per_minute =
-        u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(60_000_000_000).div_ceil(CHURN_NS);
+        u64::try_from(replaced).unwrap_or(u64::MAX).saturating_mul(60_000_000_000).div_ceil(CHURN_NS);
+    let apart = span(u64::try_from(ahead.abs()).unwrap_or(u64::MAX));
+    let begins = if from > case.now {
+        format!(" from {} on", case.timeline.wall(from).short())
+    } else {
+        String::new()
+    };
+    let side = if mends { "behind" } else { "ahead of" };
     Some(Finding {
         remedy: Remedy::None,
         message: format!(
-            "kubelet replaces {} at every sync, about {per_minute} a minute, as long as the node's clock is {} ahead of \
-             the apiserver's; set the clock right",
-            tokens(count),
-            span(u64::try_from(ahead).unwrap_or(u64::MAX))
+            "kubelet replaces {} at every sync{begins}, about {per_minute} a minute, as long as the node's clock is \
+             {apart} {side} the apiserver's; set the clock right",
+            tokens(replaced)
         ),
         evidence: json!({
-            "tokens": count,
+            "tokens": replaced,
+            "to_come": to_come,
             "requests_per_minute": per_minute,
-            "ahead_ns": u64::try_from(ahead).unwrap_or(u64::MAX),
+            "ahead_ns": i64::try_from(ahead).unwrap_or(i64::MAX),
             "judge": judge.source,
             "rule": "pkg/kubelet/token/token_manager.go: requiresRefresh",
         }),
@@ -164,10 +187,8 @@ fn stale(case: &Case<'_>, judge: &Judge) -> Option<Finding> {
         let rose = judge.timeline.rose_above(warn_after, token.written, case.now);
         let at = match rose {
             Some((_, at)) => at,
-            None => match judge.timeline.boot_at(warn_after) {
-                Some(at) => at,
-                None => continue,
-            },
+            // Before boot by a clock that is that far ahead.
+            None => judge.timeline.boot_at(warn_after).unwrap_or(token.written).max(token.written),
         };
         let life = warn_after.0 - token.claims.due().0;
         let behind = i128::from(skew(case, judge)) > life - i128::from(SYNC_NS);
