@@ -12,6 +12,7 @@ pub mod node;
 mod steps;
 mod subject;
 mod table;
+pub mod tokens;
 
 use std::fs;
 use std::io::Write;
@@ -36,6 +37,7 @@ pub struct Results {
     memory: memory::Memory,
     bursts: Vec<burst::Burst>,
     node: node::Node,
+    tokens: tokens::Tokens,
 }
 
 /// Where it was measured.
@@ -59,6 +61,7 @@ pub fn run(guest: InGuest, accelerator: &str, json: bool) -> Result<()> {
         memory: memory::measure(&stage)?,
         bursts: burst::measure(&stage)?,
         node: node::measure(&stage.bench.dir)?,
+        tokens: tokens::measure(&stage.bench.dir)?,
         machine: Machine {
             kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
             accelerator: accelerator.to_owned(),

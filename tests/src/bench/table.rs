@@ -8,11 +8,12 @@ use super::figures::{Ratio, time};
 use super::latency::{Latency, Measured};
 use super::memory::{Memory, Usage};
 use super::node::Node;
+use super::tokens::Tokens;
 use super::{Machine, Results};
 
 /// All tables.
 pub fn of(results: &Results) -> String {
-    let Results { machine, baseline, latency, memory, bursts, node } = results;
+    let Results { machine, baseline, latency, memory, bursts, node, tokens } = results;
     let sections = [
         head(machine),
         latencies(latency, baseline),
@@ -21,6 +22,7 @@ pub fn of(results: &Results) -> String {
         memories(memory),
         burst(bursts),
         nodes(node),
+        of_tokens(tokens),
     ];
     sections.join("\n")
 }
@@ -38,6 +40,31 @@ fn nodes(node: &Node) -> String {
     format!(
         "NODE: {containers} containers an hour back, {findings} impacts; rules and numbers take {ratio} of the lists\n{}",
         aligned(&rows)
+    )
+}
+
+fn of_tokens(tokens: &Tokens) -> String {
+    let Tokens { tokens, watches, read_ns, open_ns, ratio, told_ns, refresh_ns, resident_kib, anonymous_kib } =
+        tokens;
+    let mut rows = vec![row(["", "ratio", "median", "99 %"])];
+    let unit = read_ns.median;
+    for (name, spread) in [
+        ("reading every volume", read_ns),
+        ("reading and watching", open_ns),
+        ("a refresh, to a consumer", refresh_ns),
+    ] {
+        let share = Ratio::of(spread.median, unit).to_string();
+        rows.push(row([name.to_owned(), share, time(spread.median), time(spread.p99)]));
+    }
+    format!(
+        "TOKENS: {tokens} in as many volumes, {watches} watches; a start takes {ratio} of reading; a jump that spoils all is \
+         told in {}\n{}RSS {} KiB ({} anonymous) followed, {} KiB ({}) with all refused, the bench included\n",
+        time(*told_ns),
+        aligned(&rows),
+        resident_kib[0],
+        anonymous_kib[0],
+        resident_kib[1],
+        anonymous_kib[1],
     )
 }
 

@@ -38,7 +38,10 @@ pub(super) fn credentials(work: &Work, now: BootNs) -> CredentialsReport {
     // Most machines have no kubelet, and nobody says that this one should.
     let idle = matches!(tree.map(Tree::state), Some(TreeState::NoPods)) && !work.is_expected();
     CredentialsReport {
-        kubelet_root: tree.filter(|_| !idle).map(|tree| tree.root().display().to_string()).unwrap_or_default(),
+        kubelet_root: tree
+            .filter(|_| !idle)
+            .map(|tree| tree.root().display().to_string())
+            .unwrap_or_default(),
         volumes_state: state,
         watched: tree.is_some_and(|tree| *tree.state() == TreeState::Watched),
         watches: number(tree.map_or(0, Tree::watches)),
