@@ -193,7 +193,15 @@ impl<'a> Rig<'a> {
     fn daemon(&self) -> Result<Daemon> {
         let (url, ca) = (self.apiserver.url(), self.apiserver.ca_file().to_string_lossy().into_owned());
         let words = ["--apiserver", &url, "--apiserver-ca", &ca, "--apiserver-interval", "1s"];
-        self.stage.daemon_with(&Options::with(&words))
+        let daemon = self.stage.daemon_with(&Options::with(&words))?;
+        // It asks the apiserver before it says anything of tokens.
+        let deadline = Deadline::after(TELLING);
+        let known = |text: &str| text.contains(r#""source":"date_header""#);
+        while !known(&self.cli(&daemon).output(&["tokens", "-o", "json"])?) {
+            ensure!(!deadline.passed(), "the apiserver's clock is not known yet");
+            sleep(Duration::from_millis(50));
+        }
+        Ok(daemon)
     }
 
     fn cli(&self, daemon: &Daemon) -> Cli {

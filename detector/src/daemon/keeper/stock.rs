@@ -92,6 +92,13 @@ pub(super) fn keys(tokens: &BTreeMap<Arc<str>, Token>, prefix: &str) -> Vec<Arc<
     from.map(|(key, _)| key).take_while(|key| key.starts_with(prefix)).cloned().collect()
 }
 
+/// Tries once more to find out when tokens were written of which that is not known.
+pub(super) fn deduce(tokens: &mut BTreeMap<Arc<str>, Token>, timeline: &Timeline, now: BootNs) {
+    for token in tokens.values_mut().filter(|token| token.written == BootNs(0)) {
+        token.written = token.stamp.map_or(BootNs(0), |stamp| written(stamp, timeline, now));
+    }
+}
+
 /// When the wall clock showed `stamp`, or was within the second that it is cut to; 0: never that is known.
 fn written(stamp: WallNs, timeline: &Timeline, now: BootNs) -> BootNs {
     let shown = |wall: WallNs| timeline.moment_of(wall, BootNs(0), now);

@@ -133,6 +133,8 @@ impl Work {
         self.write_report();
         loop {
             tokio::select! {
+                // What is judged is judged by all jumps that are known.
+                biased;
                 turn = turns.recv() => match turn {
                     Some(turn) => self.turn(turn),
                     None => break,
@@ -222,13 +224,18 @@ impl Work {
             let apiservers = &self.settings.apiservers;
             let ca = apiservers.ca.clone().or_else(|| self.tree.as_ref()?.usual_ca());
             self.servers = Servers::new(&apiservers.urls, ca.as_ref(), apiservers.interval);
+            self.waits_for_apiservers = !self.servers.is_empty();
         }
         self.read_certificates();
         let missing = kubelet.is_none() && self.facts.kubelet_since > BootNs(0);
         self.look_at = missing.then(|| Instant::now() + self.retry);
         self.retry = if missing { (self.retry * 2).min(RESTARTED.1) } else { RESTARTED.0 };
         self.plan_rescan();
-        self.assess().await;
+        if self.waits_for_apiservers {
+            self.assess_at = Some(Instant::now() + APISERVERS);
+        } else {
+            self.assess().await;
+        }
     }
 
     fn read_certificates(&mut self) {
@@ -363,6 +370,8 @@ impl Work {
             let kubelet = self.kubelet.as_ref().map(|watched| watched.process);
             self.facts.csi_pods = csi_pods(tree.root(), kubelet);
         }
+        // A jump that was not known yet when a token was first seen may tell when that was written.
+        stock::deduce(&mut self.facts.tokens, &self.timeline, now);
         self.judge(now);
         let blind = self.tree.as_ref().is_none_or(|tree| *tree.state() == TreeState::NoPods);
         let mut tell = if blind {
