@@ -190,7 +190,15 @@ impl Tree {
         let mut changed = BTreeSet::new();
         self.state = TreeState::Watched;
         let known: Vec<Change> = self.all().map(|(change, _)| change).collect();
+        // What is still there has the number that it had. That a watch has ended may be among what was lost.
+        let watched = std::mem::take(&mut self.places);
         self.enter(&Place::Pods, &mut changed);
+        if let Some(watches) = &self.watches {
+            watched
+                .keys()
+                .filter(|watch| !self.places.contains_key(watch))
+                .for_each(|watch| watches.end(*watch));
+        }
         for change in known {
             let path = self.path(&Place::Volume(Arc::clone(&change.pod_uid), Arc::clone(&change.volume)));
             if !path.is_dir() {

@@ -48,6 +48,11 @@ impl Watches {
         Ok(inotify::add_watch(self.0.get_ref(), path, flags)?)
     }
 
+    /// Ends a watch, if it has not ended by itself.
+    pub(super) fn end(&self, watch: i32) {
+        let _ = inotify::remove_watch(self.0.get_ref(), watch);
+    }
+
     /// Completes when there are events.
     pub(super) async fn ready(&self) {
         if let Ok(mut ready) = self.0.readable().await {
