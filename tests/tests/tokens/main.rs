@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot read fails it")]
 
+mod incident;
 mod scenarios;
+mod tree;
 mod verdicts;
 mod world;
