@@ -4,6 +4,7 @@
 
 mod node;
 mod running;
+mod tokens;
 
 use std::fs;
 use std::io::{BufReader, Read, Write};

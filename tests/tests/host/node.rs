@@ -46,7 +46,7 @@ impl Drop for Cri {
 }
 
 /// A daemon on the rung that every machine has, with `words` about the node.
-struct Daemon {
+pub(crate) struct Daemon {
     binary: PathBuf,
     home: tempfile::TempDir,
     running: Option<Running>,
@@ -58,7 +58,7 @@ impl Daemon {
         home.path().join("cri.sock")
     }
 
-    fn start(binary: &Path, home: tempfile::TempDir, words: &[&str]) -> Self {
+    pub(crate) fn start(binary: &Path, home: tempfile::TempDir, words: &[&str]) -> Self {
         // A developer's own is none of ours.
         Self::start_with(binary, home, words, "")
     }
@@ -79,7 +79,7 @@ impl Daemon {
     }
 
     /// What a command prints that asks it; it must succeed.
-    fn ask(&self, words: &[&str]) -> String {
+    pub(crate) fn ask(&self, words: &[&str]) -> String {
         let output = output_at(&self.binary, &self.home.path().join("timejump.sock"), words);
         assert!(output.status.success(), "{words:?}: {output:?}");
         String::from_utf8(output.stdout).expect("UTF-8")
@@ -96,7 +96,7 @@ impl Daemon {
         text
     }
 
-    fn lines(&self, words: &[&str]) -> Vec<Value> {
+    pub(crate) fn lines(&self, words: &[&str]) -> Vec<Value> {
         self.ask(words).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
@@ -124,6 +124,11 @@ impl Daemon {
         let mut stream = TcpStream::connect(http["address"].as_str().expect("text")).expect("connect");
         write!(stream, "GET /metrics HTTP/1.0\r\nHost: here\r\n\r\n").expect("ask");
         std::io::read_to_string(stream).expect("an answer")
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.as_ref().expect("it runs").child.id()
     }
 
     /// Ends it, which takes no longer than without a node.
