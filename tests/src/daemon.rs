@@ -228,6 +228,14 @@ impl Daemon {
         Ok(())
     }
 
+    /// Ends it with SIGABRT, which leaves what was in its memory where `core_pattern` says.
+    pub fn abort(mut self) -> Result<()> {
+        self.signal(Signal::ABORT)?;
+        let status = self.wait_for_exit()?;
+        ensure!(status.code().is_none(), "it should have been killed, but ended with {status}");
+        Ok(())
+    }
+
     /// Ends it with SIGTERM and audits all that it wrote.
     pub fn stop(mut self) -> Result<Report> {
         self.read_more()?;

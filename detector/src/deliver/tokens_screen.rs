@@ -147,6 +147,11 @@ fn pod(token: &TokenReport) -> String {
     format!("{}/{}", token.pod.namespace, token.pod.name)
 }
 
+/// Whether the cluster's own apiservers are among those who are to accept it, by the name that they go by.
+fn is_for_apiservers(token: &TokenReport) -> bool {
+    token.audiences.iter().any(|audience| audience.contains("kubernetes.default.svc"))
+}
+
 /// With its file, where that is not the usual one.
 fn volume(token: &TokenReport) -> String {
     if token.file == USUAL_FILE { token.volume.clone() } else { format!("{}/{}", token.volume, token.file) }
@@ -262,7 +267,8 @@ fn unusual(tokens: &[TokenReport]) -> String {
         *by.entry(&token.audiences).or_default() += 1;
     }
     let Some((usual, _)) = by.iter().max_by_key(|(_, number)| **number) else { return String::new() };
-    let unusual: Vec<_> = tokens.iter().filter(|token| token.audiences != **usual).collect();
+    let unusual = tokens.iter().filter(|token| token.audiences != **usual && !is_for_apiservers(token));
+    let unusual: Vec<_> = unusual.collect();
     let words = |token: &&TokenReport| {
         let audiences = token.audiences.join(", ");
         format!("for {audiences}: {} {}", pod(token), volume(token))

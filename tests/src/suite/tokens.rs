@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use serde_json::Value;
 use timejump::node::tokens::{Claims, read_volume};
 
@@ -44,8 +44,7 @@ pub(super) fn token_incident(stage: &Stage) -> Result<()> {
     cured_by_a_restart(&mut rig, &mut daemon)?;
     node_alone(&mut rig, &mut daemon)?;
     apiserver_alone(&mut rig, &mut daemon)?;
-    daemon.signal(Signal::ABORT)?;
-    daemon.kill()?;
+    daemon.abort()?;
     no_signature_anywhere(&stage.bench.dir, &core)
 }
 
