@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot read fails it")]
 
+mod claims;
 mod incident;
 mod scenarios;
 mod tree;
