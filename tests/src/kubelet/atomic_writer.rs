@@ -51,7 +51,7 @@ impl AtomicWriter {
             None => BTreeSet::new(),
         };
         if let Some(old) = &old
-            && !self.differs(payload, &self.volume.join(old), &outdated)
+            && !differs(payload, &self.volume.join(old), &outdated)
         {
             return Ok(false);
         }
@@ -80,12 +80,6 @@ impl AtomicWriter {
         Ok(true)
     }
 
-    /// Whether anything is not as it is in `directory`.
-    fn differs(&self, payload: &Payload, directory: &Path, there: &BTreeSet<PathBuf>) -> bool {
-        payload.iter().any(|(name, bytes)| fs::read(directory.join(name)).ok().as_ref() != Some(bytes))
-            || there.iter().any(|name| name.to_str().is_none_or(|name| !payload.contains_key(name)))
-    }
-
     /// Go's `os.MkdirTemp`: a random number of 32 bits, another if there is such a one.
     fn make_directory(&mut self, wall_ns: i64) -> io::Result<String> {
         let time = Timestamp::from_nanosecond(wall_ns.into()).map_err(io::Error::other)?;
@@ -109,6 +103,12 @@ impl AtomicWriter {
         }
         Ok(())
     }
+}
+
+/// Whether anything is not as it is in `directory`.
+fn differs(payload: &Payload, directory: &Path, there: &BTreeSet<PathBuf>) -> bool {
+    payload.iter().any(|(name, bytes)| fs::read(directory.join(name)).ok().as_ref() != Some(bytes))
+        || there.iter().any(|name| name.to_str().is_none_or(|name| !payload.contains_key(name)))
 }
 
 fn first_components<'a>(paths: impl Iterator<Item = &'a Path>) -> BTreeSet<PathBuf> {

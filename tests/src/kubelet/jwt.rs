@@ -82,7 +82,7 @@ pub fn signature(serial: u64) -> String {
     let mut random = Random(serial);
     let mut text = String::with_capacity(SIGNATURE);
     while text.len() < SIGNATURE {
-        if text.len() % PERIOD == 0 {
+        if text.len().is_multiple_of(PERIOD) {
             text.push_str(MARK);
         }
         text.push(char::from(random.of(ALPHABET)));

@@ -54,7 +54,7 @@ pub enum Event {
         /// The volume.
         volume: String,
         /// The token.
-        issued: Issued,
+        issued: Box<Issued>,
     },
     /// It cannot be set up; what was there stays.
     FailedMount {
@@ -174,7 +174,7 @@ impl Kubelet {
                         let writer = running.writers.get_mut(&volume);
                         let written = writer.map(|writer| writer.write(&payload, wall_ns)).transpose()?;
                         if written == Some(true) {
-                            events.push(Event::Written { pod_uid, volume, issued });
+                            events.push(Event::Written { pod_uid, volume, issued: Box::new(issued) });
                         }
                     }
                     Err(why) => {

@@ -108,7 +108,7 @@ fn payload(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
             URL_SAFE_NO_PAD.encode(json.to_string()).into_bytes()
         }
     };
-    if random.next() % 3 == 0 {
+    if random.next().is_multiple_of(3) {
         for _ in 0..=random.below(3) {
             change_bytes(&mut payload, random);
         }
@@ -157,7 +157,7 @@ fn whatever_is_in_a_file() {
     for number in 0..FILES {
         let payload = payload(&corpus, &mut random);
         let mut file = [b"e30.".as_slice(), &payload, b".", signature(number.into()).as_bytes()].concat();
-        if random.next() % 2 == 0 {
+        if random.next().is_multiple_of(2) {
             change_bytes(&mut file, &mut random);
         }
         fs::write(&path, &file).unwrap();

@@ -366,7 +366,7 @@ fn what_is_wrong_is_told_of_the_volume() {
         symlink("/etc/passwd", data.join("linked-token")).unwrap();
         mkfifoat(CWD, data.join("fifo-token"), Mode::RUSR).unwrap();
         fs::write(data.join("closed-token"), "a.b.c").unwrap();
-        fs::set_permissions(data.join("closed-token"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(data.join("closed-token"), fs::Permissions::from_mode(0o000)).unwrap();
         fs::write(data.join(std::ffi::OsStr::from_bytes(b"\xffname-token")), "a.b.c").unwrap();
         fs::create_dir(pods.pod("b")).unwrap();
         fs::write(pods.pod("b").join("volumes"), "no directory").unwrap();

@@ -328,7 +328,7 @@ fn stale(past: &Past, spoken: &Spoken, lives: &[&Life], says: &mut impl FnMut(St
         }
         // Replaced in time it may be, if only just.
         (None, Some(_)) if stale.is_empty() && from + CACHE < spoken.at => {
-            says("stale, but none is".to_owned())
+            says("stale, but none is".to_owned());
         }
         _ => {}
     }

@@ -428,7 +428,7 @@ pub fn random(seed: u64) -> Story {
         every: 120,
         apiservers: usize::try_from(apiservers).unwrap(),
         max: random.of(&[None, None, None, Some(3600)]),
-        mends: random.next() % 5 == 0,
+        mends: random.next().is_multiple_of(5),
         seed,
     }
 }
