@@ -115,7 +115,7 @@ fn forgotten(token: &Token, timeline: &Timeline, now: BootNs) -> Option<Forgotte
         }
         let (from, to) = (run.map_or(from, |(from, _)| from), segment.to);
         run = Some((from, to));
-        let surely = to.0 - from.0 > CLEAN_UP_NS;
+        let surely = to.0.saturating_sub(from.0) > CLEAN_UP_NS;
         // It would have been seen by now.
         if !surely && now.0 > later(to, SYNC_NS).0 {
             continue;
