@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot read fails it")]
 
 mod claims;
+mod extremes;
 mod incident;
 mod scenarios;
 mod tree;
