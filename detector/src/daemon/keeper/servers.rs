@@ -20,6 +20,9 @@ const BETWEEN_BURSTS: Duration = Duration::from_secs(10);
 /// When one that does not answer is asked again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(1));
 
+/// The state of one that has not answered yet.
+const NOT_ASKED: &str = "not asked yet";
+
 /// What an apiserver answered.
 pub(super) type Answer = (usize, Result<Sighting, ProbeError>);
 
@@ -56,7 +59,7 @@ impl Servers {
             api,
             clock: ApiserverClock::new(),
             seen: None,
-            state: "not asked yet".into(),
+            state: NOT_ASKED.into(),
             certificate: None,
             ask_at: Instant::now(),
             wanted: BURST.0,
@@ -165,7 +168,11 @@ impl Servers {
 
     /// Whether all of them have answered, or failed to, since `at`.
     pub(super) fn have_spoken_since(&self, at: BootNs) -> bool {
-        self.all.iter().all(|server| server.seen.is_some_and(|seen| seen > at) || server.state != "answers")
+        self.all.iter().all(|server| match &*server.state {
+            NOT_ASKED => false,
+            "answers" => server.seen.is_some_and(|seen| seen > at),
+            _ => true,
+        })
     }
 
     /// Those whose clocks are known since `at`.

@@ -327,7 +327,9 @@ impl Work {
                     odd |= self.facts.judges.iter().any(|judge| fresh.contradicts(judge));
                     self.fresh = Some(fresh);
                 }
-                if new.seen && mends(&old, new.written, &self.timeline, &self.facts) {
+                // One that cannot be seen may have been restarted.
+                let is_seen = new.seen && self.kubelet.is_some();
+                if is_seen && mends(&old, new.written, &self.timeline, &self.facts) {
                     self.facts.kubelet_mends_since = Some(new.written);
                 }
             }

@@ -171,7 +171,9 @@ fn words(
         Why::Expired => {
             let from = refusals.by.iter().map(|(_, refusal)| refusal.from).min().unwrap_or_default();
             let from = if from > case.now {
-                format!(" from {}", case.timeline.wall(from).short())
+                let sooner = refusals.refresh.is_some_and(|refresh| refresh.earliest < from);
+                let unless = if sooner { ", unless kubelet replaces it before that," } else { "" };
+                format!(" from {}{unless}", case.timeline.wall(from).short())
             } else {
                 String::new()
             };
