@@ -90,7 +90,7 @@ impl NodeArgs {
 
 impl NodeArgs {
     fn apiservers(&self) -> Vec<String> {
-        let found = apiserver::find(&self.apiserver, None, |name| env::var(name).ok());
+        let found = apiserver::find(&self.apiserver, |name| env::var(name).ok());
         let found = found.unwrap_or_else(|error| {
             // Those of the command line were checked when they were read.
             tracing::warn!("the environment's apiserver is passed over: {error}");

@@ -22,6 +22,7 @@ use crate::{
         Alarm, Message, StoreReport, Tally, locked as lock,
         stream::{Hub, Told},
     },
+    impact::Impact,
     ledger::{Excursion, Jump, Missed, Reported},
     store::{self, Continuity, Directory, Kept, Retention, Store},
 };
@@ -103,6 +104,13 @@ pub struct Shelf {
 pub struct Teller(Sender<Order>);
 
 impl Teller {
+    /// Tells these, one after the other. Waits for room.
+    pub async fn tell_impacts(&self, impacts: Vec<Impact>) {
+        for impact in impacts {
+            self.tell(Message::Impact(impact)).await;
+        }
+    }
+
     /// Stores and hands out. Waits for room.
     pub async fn tell(&self, message: Message) {
         // Fails only if the thread is gone, which panics abort.

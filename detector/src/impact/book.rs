@@ -230,7 +230,8 @@ impl Book {
 
 /// What tells an impact apart, from what is stored of it.
 fn key(impact: &Impact) -> Option<(Kind, Arc<str>)> {
-    let key = impact.container_id().or(impact.token()).or(impact.subject.key()).unwrap_or_default();
+    let named = impact.container_id().or(impact.token()).or(impact.key());
+    let key = named.or(impact.subject.key()).unwrap_or_default();
     Some((Kind::of_word(&impact.kind)?, key.into()))
 }
 

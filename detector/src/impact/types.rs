@@ -55,6 +55,11 @@ impl Impact {
         self.evidence.get("token")?.as_str()
     }
 
+    /// What tells it apart where its subject does not: the node has several of its kind.
+    pub fn key(&self) -> Option<&str> {
+        self.evidence.get("key")?.as_str()
+    }
+
     /// How long it lasts yet, ns; for ever if no end is in sight.
     pub fn left_ns(&self, now: BootNs) -> u64 {
         self.until_boot.map_or(u64::MAX, |until| until.0.saturating_sub(now.0))

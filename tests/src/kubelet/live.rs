@@ -20,6 +20,9 @@ const FASTER: i64 = 30;
 /// How often it looks whether anything is due.
 const TICK: Duration = Duration::from_millis(50);
 
+/// From the mount of a volume until something is in it.
+const MOUNTED: Duration = Duration::from_millis(300);
+
 /// What it is told.
 #[derive(Debug, Clone, Args)]
 pub struct Live {
@@ -32,6 +35,9 @@ pub struct Live {
     /// A file with the apiserver's CA.
     #[arg(long)]
     ca: PathBuf,
+    /// Another pod, beside those that there always are.
+    #[arg(long)]
+    another: Option<String>,
 }
 
 /// Its pods, each with a token of the usual kind and one that lives for ten minutes.
@@ -58,7 +64,7 @@ impl Live {
         let mut kubelet = Kubelet::new(self.root_dir.clone(), seed);
         kubelet.certificate = fs::read(&self.ca).with_context(|| self.ca.display().to_string())?;
         let mut apiserver = ApiServer::new(seed);
-        for pod in PODS {
+        for pod in PODS.into_iter().chain(self.another.as_deref()) {
             self.add(&mut kubelet, pod)?;
         }
         loop {
@@ -95,6 +101,10 @@ impl Live {
             let path = volume(&self.root_dir, pod, name);
             mount("tmpfs", &path, "tmpfs", MountFlags::empty(), None)
                 .with_context(|| path.display().to_string())?;
+        }
+        // Longer than whoever watches the directories takes to come to them: what is written is then written elsewhere.
+        if fresh {
+            sleep(MOUNTED);
         }
         Ok(())
     }

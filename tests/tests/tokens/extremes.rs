@@ -57,7 +57,6 @@ fn token(number: u64, random: &mut Random) -> Token {
         written,
         known: BootNs(random.of(&BOOTS)),
         seen: random.of(&[true, false]),
-        replaced: random.of(&[true, false]).then(|| BootNs(random.of(&BOOTS))),
         refreshes: random.next(),
     }
 }

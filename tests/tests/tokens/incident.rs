@@ -149,7 +149,6 @@ fn recorded(pod: &str, volume: &str, data: &str, claims: &serde_json::Value) -> 
         written: BootNs(0),
         known: BootNs(0),
         seen: false,
-        replaced: None,
         refreshes: 0,
     }
 }

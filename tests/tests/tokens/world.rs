@@ -318,7 +318,6 @@ impl World {
             written: boot(at),
             known: boot(at),
             seen: true,
-            replaced: before.map(|before| before.written),
             refreshes: before.map_or(0, |before| before.refreshes + 1),
         };
         if let Some(old) = self.current.get(&text) {

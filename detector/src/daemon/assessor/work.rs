@@ -153,9 +153,7 @@ impl Work {
         mut turns: mpsc::Receiver<Turn>,
         mut questions: mpsc::Receiver<Question>,
     ) {
-        for impact in std::mem::take(&mut self.outlived) {
-            self.teller.tell(Message::Impact(impact)).await;
-        }
+        self.teller.tell_impacts(std::mem::take(&mut self.outlived)).await;
         loop {
             let tell_log_at = self.following.as_ref().and_then(|following| following.tell_at);
             let log_ends_at = self.following.as_ref().map(|following| following.since + FOLLOW);
@@ -325,9 +323,7 @@ impl Work {
         } else {
             self.rules(now)
         };
-        for impact in tell {
-            self.teller.tell(Message::Impact(impact)).await;
-        }
+        self.teller.tell_impacts(tell).await;
         self.assess_at = self.next_change(now).map(|delay| Instant::now() + delay);
         self.write_report();
     }
@@ -396,9 +392,7 @@ impl Work {
                 self.node.seen_sound(RateSource::Runtime, &id, now);
             }
         }
-        for impact in tell {
-            self.teller.tell(Message::Impact(impact)).await;
-        }
+        self.teller.tell_impacts(tell).await;
     }
 
     /// Asks kubelet what it shows. Only while rates stand still: else this would move the runtime's baseline.
@@ -434,9 +428,7 @@ impl Work {
         if self.summaries.len() < SUMMARY.1 {
             self.summary_at = Some(Instant::now() + SUMMARY.0);
         }
-        for impact in tell {
-            self.teller.tell(Message::Impact(impact)).await;
-        }
+        self.teller.tell_impacts(tell).await;
     }
 
     /// The containers of which a rate stands still, by what keeps it.

@@ -1,6 +1,5 @@
 //! Whose clocks judge tokens: the apiservers' where they are known, else what comes nearest.
 
-use super::work::last_noticeable;
 use crate::{
     clock::{BootNs, OffsetNs, WallNs},
     ledger::{Timeline, Turn},
@@ -11,6 +10,8 @@ use crate::{
 const WRITING_NS: i128 = 5_000_000_000;
 /// `iat` is cut to the second, ns.
 const SECOND_NS: i128 = 1_000_000_000;
+/// A jump of the node's clock that is larger may have been one of the apiserver's as well, ns.
+const NOTICEABLE_NS: u64 = 1_000_000_000;
 
 /// A token that was seen to be written: its `iat` is what the apiserver's clock showed a moment before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,12 @@ impl Fresh {
         let (held, error) = (i128::from(judge.timeline.now().offset.0), i128::from(judge.error_ns));
         held + error < earliest || held - error > latest
     }
+}
+
+/// When the last jump was that an apiserver's clock may have made as well; 0: never.
+pub(super) fn last_noticeable(timeline: &Timeline) -> BootNs {
+    let jumped = timeline.jumps().rfind(|(.., delta)| delta.magnitude() >= NOTICEABLE_NS);
+    jumped.map_or(BootNs(0), |(_, at, _)| at)
 }
 
 /// What stands in for an apiserver that is not asked: this node's own; what a token told since the last jump; the node's

@@ -74,7 +74,7 @@ fn judges(work: &Work, now: BootNs) -> Vec<JudgeReport> {
         ahead_ns: judge.timeline.now().offset.since(work.timeline.now().offset),
         error_ns: judge.error_ns,
         seen_boottime_ns: judge.seen,
-        state: state_of(&judge.name).unwrap_or("stands in").to_owned(),
+        state: state_of(&judge.name).unwrap_or_else(|| "stands in".to_owned()),
     });
     let silent =
         work.servers.states().filter(|(url, _)| work.facts.judges.iter().all(|judge| judge.name != *url));
@@ -85,7 +85,7 @@ fn judges(work: &Work, now: BootNs) -> Vec<JudgeReport> {
         ahead_ns: DeltaNs(0),
         error_ns: 0,
         seen_boottime_ns: BootNs(0),
-        state: state.to_owned(),
+        state,
     });
     known.chain(silent).collect()
 }

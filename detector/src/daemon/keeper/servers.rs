@@ -1,11 +1,12 @@
 //! The apiservers whose clocks judge, each asked on its own: after jumps, and now and then.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     clock::{BootNs, WallNs},
+    daemon::ApiserverSettings,
     ledger::Turn,
     node::{
         Certificate, CertificateRole, Judge, JudgeSource,
@@ -20,18 +21,33 @@ const BETWEEN_BURSTS: Duration = Duration::from_secs(10);
 /// When one that does not answer is asked again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(1));
 
-/// The state of one that has not answered yet.
-const NOT_ASKED: &str = "not asked yet";
-
 /// What an apiserver answered.
 pub(super) type Answer = (usize, Result<Sighting, ProbeError>);
 
+/// How an apiserver stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    NotAsked,
+    Answers,
+    Trouble(String),
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAsked => "not asked yet",
+            Self::Answers => "answers",
+            Self::Trouble(trouble) => trouble,
+        })
+    }
+}
+
 /// An apiserver, and what is known of its clock.
 struct Server {
-    api: Apiserver,
+    url: String,
     clock: ApiserverClock,
     seen: Option<BootNs>,
-    state: String,
+    state: State,
     certificate: Option<(WallNs, WallNs)>,
     ask_at: Instant,
     /// Answers wanted soon.
@@ -50,16 +66,14 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    /// Those at `urls`, each with the file of its CA. One that cannot be asked at all is left out: the command line was
-    /// checked before.
-    pub(super) fn new(urls: &[String], ca: Option<&PathBuf>, interval: Duration) -> Self {
+    /// Those of the settings.
+    pub(super) fn new(settings: &ApiserverSettings) -> Self {
         let (answer, answers) = mpsc::channel(16);
-        let servers = urls.iter().filter_map(|url| Apiserver::new(url, ca.cloned()).ok());
-        let servers = servers.map(|api| Server {
-            api,
+        let servers = settings.urls.iter().map(|url| Server {
+            url: url.clone(),
             clock: ApiserverClock::new(),
             seen: None,
-            state: NOT_ASKED.into(),
+            state: State::NotAsked,
             certificate: None,
             ask_at: Instant::now(),
             wanted: BURST.0,
@@ -67,7 +81,7 @@ impl Servers {
             retry: RETRY.0,
             asking: false,
         });
-        Self { all: servers.collect(), interval, answers, answer }
+        Self { all: servers.collect(), interval: settings.interval, answers, answer }
     }
 
     /// Whether there are none.
@@ -100,15 +114,24 @@ impl Servers {
         self.all.iter().filter(|server| !server.asking).map(|server| server.ask_at).min()
     }
 
-    /// Asks those that are due. `wall` is what the node's clock shows.
-    pub(super) fn ask(&mut self, wall: WallNs) {
+    /// Asks those that are due. `wall` is what the node's clock shows, `ca` who must have signed their certificates.
+    pub(super) fn ask(&mut self, wall: WallNs, ca: Option<&PathBuf>) {
         let now = Instant::now();
         for (number, server) in self.all.iter_mut().enumerate() {
             if server.asking || server.ask_at > now {
                 continue;
             }
+            let api = match Apiserver::new(&server.url, ca.cloned()) {
+                Ok(api) => api,
+                // Not of the command line, which was checked: there is nothing to ask again.
+                Err(why) => {
+                    server.state = State::Trouble(why);
+                    server.ask_at = now + self.interval;
+                    continue;
+                }
+            };
             server.asking = true;
-            let (api, answer) = (server.api.clone(), self.answer.clone());
+            let answer = self.answer.clone();
             tokio::spawn(async move {
                 let probed = api.probe(wall).await;
                 // Fails only when nobody waits any more.
@@ -139,20 +162,20 @@ impl Servers {
                 if let Some(by) = by.filter(|_| own) {
                     tracing::warn!(
                         "the clock of {} was stepped by {}, and not by this node",
-                        server.api.url(),
+                        server.url,
                         by.short()
                     );
                 }
                 stepped = by.is_some();
                 server.seen = Some(sighting.received);
                 server.certificate = sighting.certificate.map(|dates| (dates.not_before, dates.not_after));
-                server.state = "answers".into();
+                server.state = State::Answers;
                 server.retry = RETRY.0;
                 server.wanted = server.wanted.saturating_sub(1);
                 server.ask_at = Instant::now() + if server.wanted > 0 { BURST.1 } else { self.interval };
             }
             Err(error) => {
-                let trouble = error.failure.to_string();
+                let trouble = State::Trouble(error.failure.to_string());
                 if server.state != trouble {
                     tracing::warn!(
                         "{error}; tokens are judged by what stands in for its clock (--apiserver names another)"
@@ -168,10 +191,10 @@ impl Servers {
 
     /// Whether all of them have answered, or failed to, since `at`.
     pub(super) fn have_spoken_since(&self, at: BootNs) -> bool {
-        self.all.iter().all(|server| match &*server.state {
-            NOT_ASKED => false,
-            "answers" => server.seen.is_some_and(|seen| seen > at),
-            _ => true,
+        self.all.iter().all(|server| match server.state {
+            State::NotAsked => false,
+            State::Answers => server.seen.is_some_and(|seen| seen > at),
+            State::Trouble(_) => true,
         })
     }
 
@@ -181,7 +204,7 @@ impl Servers {
             let seen = server.seen.filter(|seen| *seen > at)?;
             let estimate = server.clock.offset(now)?;
             Some(Judge {
-                name: server.api.url().to_owned(),
+                name: server.url.clone(),
                 source: JudgeSource::DateHeader,
                 timeline: server.clock.timeline()?.clone(),
                 error_ns: estimate.error_ns,
@@ -192,8 +215,8 @@ impl Servers {
     }
 
     /// Each one's URL and state.
-    pub(super) fn states(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.all.iter().map(|server| (server.api.url(), &*server.state))
+    pub(super) fn states(&self) -> impl Iterator<Item = (&str, String)> {
+        self.all.iter().map(|server| (&*server.url, server.state.to_string()))
     }
 
     /// The certificates that they show.
@@ -201,7 +224,7 @@ impl Servers {
         self.all.iter().filter_map(|server| {
             let (not_before, not_after) = server.certificate?;
             Some(Certificate {
-                path: server.api.url().into(),
+                path: server.url.as_str().into(),
                 role: CertificateRole::ControlPlane,
                 subject: "kube-apiserver".into(),
                 not_before,

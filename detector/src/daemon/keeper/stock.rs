@@ -63,7 +63,6 @@ pub(super) fn take_in(
                 written: at,
                 known: at,
                 seen: true,
-                replaced: old.as_ref().map(|old| old.written),
                 refreshes: old.as_ref().map_or(0, |old| old.refreshes + 1),
             },
             (None, None) => Token {
@@ -74,7 +73,6 @@ pub(super) fn take_in(
                 written: stamp.map_or(BootNs(0), |stamp| written(stamp, timeline, now)),
                 known: now,
                 seen: false,
-                replaced: None,
                 refreshes: old.as_ref().map_or(0, |old| old.refreshes + 1),
             },
         };

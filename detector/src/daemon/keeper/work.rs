@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -12,7 +12,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     Known, NodeSettings, PodNames, Question,
-    judges::{Fresh, stand_in},
+    judges::{Fresh, last_noticeable, stand_in},
     report,
     servers::Servers,
     stock::{self, Replaced},
@@ -23,14 +23,16 @@ use crate::{
         journal::Teller,
         waiting::{at, ended, now, watch},
     },
-    deliver::{CredentialsReport, Message, locked},
+    deliver::{CredentialsReport, locked},
     impact::{
         Book, CREDENTIAL_RULES, Case, Confidence, Ended, Impact, Kind, Observation, State, assess_by,
         of_token, refresh,
     },
     ledger::{Timeline, Turn},
     node::{
-        JudgeSource, NodeFacts, certificates,
+        JudgeSource, NodeFacts,
+        apiserver::SERVICE_ACCOUNT_CA,
+        certificates,
         process::{self, Watched},
         tokens::{Change, Tree, TreeState, csi_pods, find_root},
     },
@@ -50,9 +52,6 @@ const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// Volumes are looked at anew so often: where every change is seen, where some may not be, where there are none yet.
 const RESCAN: (Duration, Duration, Duration) =
     (Duration::from_mins(10), Duration::from_secs(10), Duration::from_mins(1));
-
-/// A jump of the node's clock that is larger may have been one of the apiserver's as well, ns.
-const NOTICEABLE_NS: u64 = 1_000_000_000;
 
 /// What one token suffers.
 const OF_TOKEN: [Kind; 2] = [Kind::TokenNotYetValid, Kind::TokenExpired];
@@ -107,7 +106,7 @@ impl Work {
             teller,
             report,
             refreshes: 0,
-            servers: Servers::new(&[], None, Duration::MAX),
+            servers: Servers::new(&settings.apiservers),
             certificate_troubles: Vec::new(),
             fresh: None,
             has_apiserver: false,
@@ -141,6 +140,9 @@ impl Work {
                 },
                 () = told(self.tree.as_ref()) => {
                     let changes = self.tree.as_mut().map(Tree::take).unwrap_or_default();
+                    if matches!(self.tree.as_ref().map(Tree::state), Some(TreeState::NoPods)) {
+                        self.plan_rescan();
+                    }
                     self.changed(changes).await;
                 }
                 Some(question) = questions.recv() => {
@@ -150,7 +152,11 @@ impl Work {
                     // Whoever asked may have lost patience.
                     let _ = question.send(report::tokens(self, now()));
                 }
-                () = at(self.servers.due()) => self.servers.ask(self.timeline.wall(now())),
+                // They wait until it is known where pods have the CA from.
+                () = at(self.servers.due()), if self.tree.is_some() => {
+                    let ca = self.ca();
+                    self.servers.ask(self.timeline.wall(now()), ca.as_ref());
+                }
                 answer = self.servers.answered() => {
                     let changed = self.servers.take_in(answer);
                     if changed || self.waits_for_apiservers {
@@ -221,9 +227,6 @@ impl Work {
             self.tree = Some(tree);
             self.log_tree();
             self.take_in(&all);
-            let apiservers = &self.settings.apiservers;
-            let ca = apiservers.ca.clone().or_else(|| self.tree.as_ref()?.usual_ca());
-            self.servers = Servers::new(&apiservers.urls, ca.as_ref(), apiservers.interval);
             self.waits_for_apiservers = !self.servers.is_empty();
         }
         self.read_certificates();
@@ -236,6 +239,14 @@ impl Work {
         } else {
             self.assess().await;
         }
+    }
+
+    /// Who must have signed the apiservers' certificates: what the operator says, else what pods are given, ourselves or
+    /// others. Looked for whenever it is wanted: pods come and go.
+    fn ca(&self) -> Option<PathBuf> {
+        let given = self.settings.apiservers.ca.clone();
+        let ours = || Some(PathBuf::from(SERVICE_ACCOUNT_CA)).filter(|path| path.is_file());
+        given.or_else(ours).or_else(|| self.tree.as_ref()?.usual_ca())
     }
 
     fn read_certificates(&mut self) {
@@ -358,10 +369,10 @@ impl Work {
         let found = tokens.iter().filter_map(|key| facts.tokens.get(key));
         let found = found.flat_map(|token| of_token(&case, token)).collect();
         let within = |kind: Kind, key: &str| OF_TOKEN.contains(&kind) && key.starts_with(&prefix);
-        let last = self.timeline.last_jump().map(|(jump, ..)| jump);
-        let ended = |impact: &Impact| why(impact, facts, last, now);
-        let tell = self.book.update_within(found, within, &self.timeline, ended, now);
-        self.tell(tell).await;
+        let timeline = &self.timeline;
+        let ended = |impact: &Impact| why(impact, facts, timeline, now);
+        let tell = self.book.update_within(found, within, timeline, ended, now);
+        self.teller.tell_impacts(tell).await;
     }
 
     /// Lets the rules speak and tells what is new.
@@ -384,11 +395,11 @@ impl Work {
             let assessed = std::mem::replace(&mut self.assessed, now);
             let found =
                 assess_by(CREDENTIAL_RULES, &Case { timeline: &self.timeline, node: facts, now, assessed });
-            let last = self.timeline.last_jump().map(|(jump, ..)| jump);
-            self.book.update(found, &self.timeline, |impact| why(impact, facts, last, now), now)
+            let timeline = &self.timeline;
+            self.book.update(found, timeline, |impact| why(impact, facts, timeline, now), now)
         };
         tell.extend(self.confirm(now));
-        self.tell(tell).await;
+        self.teller.tell_impacts(tell).await;
         self.assess_at = self.next_change(now).map(|delay| Instant::now() + delay);
         self.write_report();
     }
@@ -447,12 +458,6 @@ impl Work {
         [ends, due, open].into_iter().flatten().min()
     }
 
-    async fn tell(&self, impacts: Vec<Impact>) {
-        for impact in impacts {
-            self.teller.tell(Message::Impact(impact)).await;
-        }
-    }
-
     fn write_report(&self) {
         *locked(&self.report) = report::credentials(self, now());
     }
@@ -480,7 +485,7 @@ fn mends(old: &crate::node::tokens::Token, at: BootNs, timeline: &Timeline, fact
 }
 
 /// Why an impact is found no more.
-fn why(impact: &Impact, facts: &NodeFacts, last_jump: Option<u64>, now: BootNs) -> Ended {
+fn why(impact: &Impact, facts: &NodeFacts, timeline: &Timeline, now: BootNs) -> Ended {
     let token = impact.token();
     let there = token.and_then(|key| facts.tokens.get(key));
     let issued = impact.evidence.get("issued");
@@ -495,7 +500,9 @@ fn why(impact: &Impact, facts: &NodeFacts, last_jump: Option<u64>, now: BootNs) 
             Ended::Refuted
         }
         // Of the node as a whole: unless the clock has moved since, its tokens have.
-        (None, _) if last_jump.is_none_or(|last| last <= impact.jump) => Ended::TokenRefreshed,
+        (None, _) if timeline.last_jump().is_none_or(|(last, ..)| last <= impact.jump) => {
+            Ended::TokenRefreshed
+        }
         _ => Ended::ClockStepped,
     }
 }
@@ -509,12 +516,6 @@ fn certificate_is_replaced(impact: &Impact, facts: &NodeFacts) -> bool {
             && certificate.not_before.to_string() == dated("not_before")
             && certificate.not_after.to_string() == dated("not_after")
     })
-}
-
-/// When the last jump was that an apiserver's clock may have made as well; 0: never.
-pub(super) fn last_noticeable(timeline: &Timeline) -> BootNs {
-    let jumped = timeline.jumps().rfind(|(.., delta)| delta.magnitude() >= NOTICEABLE_NS);
-    jumped.map_or(BootNs(0), |(_, at, _)| at)
 }
 
 async fn told(tree: Option<&Tree>) {

@@ -11,13 +11,11 @@ use serde_json::json;
 
 use crate::{
     clock::BootNs,
-    impact::{Case, Finding, Kind, Remedy, Rule, Subject},
+    impact::{Case, Finding, Kind, Remedy, Rule, Subject, WORTH_A_RESTART_NS},
     ledger::Timeline,
     node::{Certificate, CertificateRole, JudgeSource},
 };
 
-/// What is valid sooner is waited for without further words, ns.
-const SOON_NS: u64 = 600_000_000_000;
 const KUBERNETES_RULE: &str = "client-go util/certificate/certificate_manager.go";
 const GO_RULE: &str = "Go crypto/x509: Certificate.Verify";
 
@@ -69,7 +67,7 @@ fn not_yet_valid(now: BootNs, certificate: &Certificate, clocks: &[Clock<'_>]) -
     finding.remedy = Remedy::Wait;
     let (clock, _) = by.first()?;
     let short = certificate.not_before.0 - clock.timeline.wall(now).0;
-    let long = short > i128::from(SOON_NS);
+    let long = short > i128::from(WORTH_A_RESTART_NS);
     if long && certificate.role != CertificateRole::ControlPlane {
         finding.message.push_str(
             "; a restart of kubelet does not cure that: it shows this one until it is deleted and made anew",

@@ -1,7 +1,5 @@
 //! Which apiservers are asked.
 
-use std::path::{Path, PathBuf};
-
 use super::Apiserver;
 
 /// The CA that a pod is given for its apiserver.
@@ -17,19 +15,14 @@ pub struct FindError {
     pub why: String,
 }
 
-/// Those at `urls`; if none are given, the one that a pod is told of by its environment, if it is in one. Their
-/// certificates are checked against `ca`, or against what a pod is given for that.
-pub fn find(
-    urls: &[String],
-    ca: Option<&Path>,
-    env: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<Apiserver>, FindError> {
+/// Those at `urls`; if none are given, the one that a pod is told of by its environment, if it is in one. None has
+/// a CA yet.
+pub fn find(urls: &[String], env: impl Fn(&str) -> Option<String>) -> Result<Vec<Apiserver>, FindError> {
     let in_cluster: Vec<String> = in_cluster(env).into_iter().collect();
     let urls = if urls.is_empty() { &in_cluster } else { urls };
-    let ca = ca.map_or_else(|| PathBuf::from(SERVICE_ACCOUNT_CA), Path::to_path_buf);
     let mut found: Vec<Apiserver> = Vec::new();
     for url in urls {
-        let apiserver = Apiserver::new(url, Some(ca.clone()));
+        let apiserver = Apiserver::new(url, None);
         let apiserver = apiserver.map_err(|why| FindError { url: url.clone(), why })?;
         if !found.contains(&apiserver) {
             found.push(apiserver);
@@ -54,7 +47,7 @@ mod tests {
     fn found(urls: &[&str], env: &[(&str, &str)]) -> Result<Vec<String>, String> {
         let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
         let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
-        let found = find(&urls, None, env).map_err(|error| error.to_string())?;
+        let found = find(&urls, env).map_err(|error| error.to_string())?;
         Ok(found.iter().map(|apiserver| apiserver.url().to_owned()).collect())
     }
 

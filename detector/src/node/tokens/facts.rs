@@ -43,8 +43,6 @@ pub struct Token {
     pub known: BootNs,
     /// Whether that was seen, not deduced.
     pub seen: bool,
-    /// When the one before it was written, ns since boot, if it was seen to be replaced.
-    pub replaced: Option<BootNs>,
     /// How often it was seen to be replaced.
     pub refreshes: u64,
 }

@@ -33,5 +33,9 @@ fn blamed(case: &Case<'_>, judge: &Judge, forward: bool) -> (u64, BootNs) {
     last.map_or((0, BootNs(0)), |(jump, at, _)| (jump, at))
 }
 
+fn plural(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// Smaller steps move no refresh that anybody would notice, ns.
 const NOTICEABLE_NS: u64 = 1_000_000_000;

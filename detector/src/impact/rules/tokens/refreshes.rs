@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{NOTICEABLE_NS, blamed, skew};
+use super::{NOTICEABLE_NS, blamed, plural, skew};
 use crate::{
     clock::{BootNs, span},
     impact::{Case, Finding, Kind, Remedy, Rule, SYNC_NS, Subject, refresh},
@@ -73,7 +73,10 @@ fn late(case: &Case<'_>) -> Option<Finding> {
     let (first, last) = (first?.max(at), last?);
     let longest = span(longest.unsigned_abs());
     Some(Finding {
-        message: format!("kubelet replaces {} up to {longest} later than it would have", tokens(count)),
+        message: format!(
+            "kubelet replaces {} up to {longest} later than it would have",
+            plural(count, "token")
+        ),
         evidence: json!({
             "tokens": count,
             "rule": "pkg/kubelet/token/token_manager.go: requiresRefresh",
@@ -110,7 +113,7 @@ fn stalled(case: &Case<'_>) -> Option<Finding> {
         remedy: Remedy::RestartKubelet,
         message: format!(
             "kubelet has not replaced {} although they have been due since the jump{failing}",
-            tokens(count)
+            plural(count, "token")
         ),
         evidence: json!({
             "tokens": count,
@@ -163,7 +166,7 @@ fn churn(case: &Case<'_>, judge: &Judge) -> Option<Finding> {
         message: format!(
             "kubelet replaces {} at every sync{begins}, about {per_minute} a minute, as long as the node's clock is \
              {apart} {side} the apiserver's; set the clock right",
-            tokens(replaced)
+            plural(replaced, "token")
         ),
         evidence: json!({
             "tokens": replaced,
@@ -207,7 +210,7 @@ fn stale(case: &Case<'_>, judge: &Judge) -> Option<Finding> {
         message: format!(
             "the apiserver accepts {} beyond the life that was asked for, and counts them \
              (serviceaccount_stale_tokens_total, audit annotation authentication.k8s.io/stale-token)",
-            tokens(count)
+            plural(count, "token")
         ),
         evidence: json!({
             "tokens": count,
@@ -216,8 +219,4 @@ fn stale(case: &Case<'_>, judge: &Judge) -> Option<Finding> {
         }),
         ..of_node(Kind::TokenStale, jump, from, until)
     })
-}
-
-fn tokens(count: usize) -> String {
-    if count == 1 { "1 token".to_owned() } else { format!("{count} tokens") }
 }

@@ -1,18 +1,15 @@
 //! Tokens that an apiserver refuses with 401, and the excursion that they come from.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{blamed, skew};
+use super::{blamed, plural, skew};
 use crate::{
-    clock::{BootNs, DeltaNs, WallNs, span},
+    clock::{BootNs, WallNs, span},
     impact::{
-        Case, Finding, Kind, Refresh, Refusal, Remedy, Rule, SYNC_NS, Subject, WORTH_A_RESTART_NS, Why,
-        refresh, refusal,
+        CACHE_NS, Case, Finding, Kind, LEEWAY_NS, Refresh, Refusal, Remedy, Rule, SYNC_NS, Subject,
+        WORTH_A_RESTART_NS, Why, refresh, refusal,
     },
     node::{Judge, tokens::Token},
 };
@@ -30,17 +27,17 @@ impl Rule for Refused {
     }
 
     fn assess(&self, case: &Case<'_>, found: &mut Vec<Finding>) {
-        let mut excursions: BTreeMap<(u64, u64), Excursion<'_>> = BTreeMap::new();
+        // By the jump that ended each.
+        let mut excursions: BTreeMap<u64, Excursion<'_>> = BTreeMap::new();
         for token in case.node.tokens.values() {
             for finding in of_token(case, token) {
                 if finding.kind == Kind::TokenNotYetValid {
-                    let minted = minted(case, token);
-                    excursions.entry((finding.jump, minted.0)).or_default().add(token, &finding);
+                    excursions.entry(finding.jump).or_default().add(case, token, &finding);
                 }
                 found.push(finding);
             }
         }
-        found.extend(excursions.into_iter().map(|((jump, opened_by), it)| it.finding(case, jump, opened_by)));
+        found.extend(excursions.into_iter().map(|(jump, excursion)| excursion.finding(case, jump)));
     }
 }
 
@@ -88,7 +85,7 @@ fn finding(case: &Case<'_>, token: &Token, why: Why, refusals: &Refusals<'_>) ->
     };
     let left = until.map_or(u64::MAX, |until| until.0.saturating_sub(case.now.0.max(first.from.0)));
     let kubelet_mends = replaced.is_some_and(|replaced| accepted.is_none_or(|accepted| replaced < accepted));
-    let remedy = if left <= WORTH_A_RESTART_NS { Remedy::Wait } else { cure(case) };
+    let remedy = remedy(case, left);
     let message = words(case, token, why, refusals, (until, accepted), kubelet_mends);
     let (opened_by, ended_by) = minted(case, token);
     let evidence = json!({
@@ -109,6 +106,8 @@ fn finding(case: &Case<'_>, token: &Token, why: Why, refusals: &Refusals<'_>) ->
         "accepted_boottime_ns": accepted,
         "refresh_earliest_boottime_ns": refusals.refresh.filter(|_| !overdue).map(|refresh| refresh.earliest),
         "refresh_latest_boottime_ns": replaced,
+        // So much later than the clocks say it may begin, and a client may notice its end.
+        "success_cache_ns": CACHE_NS,
         "reread_ns": REREAD_NS,
         "rule": "go-jose jwt: ValidateWithLeeway; pkg/kubelet/token/token_manager.go: requiresRefresh",
     });
@@ -145,9 +144,14 @@ fn minted(case: &Case<'_>, token: &Token) -> (u64, u64) {
     (segment.jump.unwrap_or(0), ended_by.unwrap_or(0))
 }
 
-/// Restarting kubelet spares the pods, but not those that mount through CSI drivers.
-fn cure(case: &Case<'_>) -> Remedy {
-    if case.node.csi_pods.is_empty() { Remedy::RestartKubelet } else { Remedy::DeletePod }
+/// What to do about what lasts for so long yet. Restarting kubelet spares the pods, but not those that mount through CSI
+/// drivers.
+fn remedy(case: &Case<'_>, left_ns: u64) -> Remedy {
+    match case.node.csi_pods.len() {
+        _ if left_ns <= WORTH_A_RESTART_NS => Remedy::Wait,
+        0 => Remedy::RestartKubelet,
+        _ => Remedy::DeletePod,
+    }
 }
 
 fn words(
@@ -186,7 +190,7 @@ fn words(
         }
         (Some(_), Some(_)) => format!(
             "until the apiserver's clock passes {}; kubelet does not replace it before that",
-            WallNs(token.claims.not_before.0 - crate::impact::LEEWAY_NS).short()
+            WallNs(token.claims.not_before.0 - LEEWAY_NS).short()
         ),
         _ => "until kubelet replaces it, which is overdue".to_owned(),
     };
@@ -201,18 +205,22 @@ struct Excursion<'a> {
     from: Option<BootNs>,
     until: Option<BootNs>,
     latest: Option<WallNs>,
+    /// The jump that opened it, as far as any of its tokens tells.
+    opened_by: u64,
 }
 
 impl<'a> Excursion<'a> {
-    fn add(&mut self, token: &'a Token, finding: &Finding) {
+    fn add(&mut self, case: &Case<'_>, token: &'a Token, finding: &Finding) {
+        self.opened_by = self.opened_by.max(minted(case, token).0);
         self.tokens += 1;
         self.pods.insert((&token.pod.namespace, &token.pod.name));
         self.from = Some(self.from.map_or(finding.from, |from| from.min(finding.from)));
         self.until = self.until.max(finding.until);
-        self.latest = self.latest.max(Some(WallNs(token.claims.not_before.0 - crate::impact::LEEWAY_NS)));
+        self.latest = self.latest.max(Some(WallNs(token.claims.not_before.0 - LEEWAY_NS)));
     }
 
-    fn finding(self, case: &Case<'_>, jump: u64, opened_by: u64) -> Finding {
+    fn finding(self, case: &Case<'_>, jump: u64) -> Finding {
+        let opened_by = self.opened_by;
         let (tokens, pods) = (plural(self.tokens, "token"), plural(self.pods.len(), "pod"));
         let from = self.from.unwrap_or_default();
         let lasted = case
@@ -224,24 +232,20 @@ impl<'a> Excursion<'a> {
             Some((lasted, delta)) if delta.0 > 0 => {
                 format!(
                     "while the clock was {} ahead, for {lasted}, {tokens} of {pods} were written",
-                    short(delta)
+                    span(delta.magnitude())
                 )
             }
             _ => format!("{tokens} of {pods} come from the future"),
         };
         let left = self.until.map_or(u64::MAX, |until| until.0.saturating_sub(case.now.0));
-        let (remedy, what) = if left <= WORTH_A_RESTART_NS {
-            (Remedy::Wait, "wait".to_owned())
-        } else if case.node.csi_pods.is_empty() {
-            (Remedy::RestartKubelet, "restart kubelet: it writes new ones within two minutes".to_owned())
-        } else {
-            let mounting = plural(case.node.csi_pods.len(), "pod");
-            (
-                Remedy::DeletePod,
-                format!(
-                    "delete these pods: {mounting} here mount through CSI drivers, which a restart of kubelet may disturb"
-                ),
-            )
+        let remedy = remedy(case, left);
+        let what = match remedy {
+            Remedy::RestartKubelet => "restart kubelet: it writes new ones within two minutes".to_owned(),
+            Remedy::DeletePod => format!(
+                "delete these pods: {} here mount through CSI drivers, which a restart of kubelet may disturb",
+                plural(case.node.csi_pods.len(), "pod")
+            ),
+            _ => "wait".to_owned(),
         };
         let latest = self
             .latest
@@ -257,12 +261,13 @@ impl<'a> Excursion<'a> {
             kind: Kind::TokenExcursion,
             jump,
             subject: Subject::node(),
-            key: Arc::from(""),
+            key: jump.to_string().into(),
             from,
             until: self.until,
             remedy,
             message,
             evidence: json!({
+                "key": jump.to_string(),
                 "tokens": self.tokens,
                 "pods": self.pods.len(),
                 "named": named,
@@ -273,10 +278,72 @@ impl<'a> Excursion<'a> {
     }
 }
 
-fn short(delta: DeltaNs) -> String {
-    span(delta.magnitude())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        impact::{
+            Book, Ended, Impact, assess,
+            timeline_tests::{boot, timeline, wall},
+        },
+        node::{
+            JudgeSource, NodeFacts, Pod,
+            tokens::{Claims, TokenKey},
+        },
+    };
 
-fn plural(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+    fn token(file: &str, written: i64, issued: i64) -> Token {
+        Token {
+            key: TokenKey { pod_uid: "u".into(), volume: "v".into(), file: file.into() },
+            pod: Pod { namespace: "n".into(), name: "p".into(), uid: "u".into() },
+            claims: Claims {
+                issued: wall(issued),
+                not_before: wall(issued),
+                expires: wall(issued + 3600),
+                warn_after: None,
+                audiences: Vec::new(),
+                issuer: None,
+                namespace: None,
+                pod: None,
+                pod_uid: None,
+                node: None,
+                service_account: None,
+            },
+            stamp: None,
+            written: boot(written),
+            known: boot(written),
+            seen: true,
+            refreshes: 0,
+        }
+    }
+
+    #[test]
+    fn of_several_excursions_each_is_told_once() {
+        let timeline = timeline(1000, &[(100, 20_000), (160, -20_000), (200, 10_000), (260, -10_000)]);
+        let tokens = [token("a", 130, 21_130), token("b", 230, 11_230)];
+        let judge = Judge {
+            name: "a".into(),
+            source: JudgeSource::OwnApiserver,
+            timeline: timeline.clone(),
+            error_ns: 0,
+            seen: boot(261),
+        };
+        let node = NodeFacts {
+            tokens: tokens.into_iter().map(|token| (token.key.text(), token)).collect(),
+            judges: vec![judge],
+            ..NodeFacts::default()
+        };
+        let found =
+            |at| assess(&Case { timeline: &timeline, node: &node, now: boot(at), assessed: boot(at) });
+        let why = |_: &Impact| Ended::ClockStepped;
+        let mut book = Book::new("b".into(), 0, Vec::new());
+        let told = book.update(found(261), &timeline, why, boot(261));
+        let excursions: Vec<_> = told.iter().filter(|impact| impact.kind == "token_excursion").collect();
+        let jumps: Vec<_> =
+            excursions.iter().map(|impact| (impact.jump, &impact.evidence["opened_by"])).collect();
+        assert_eq!(jumps, [(2, &json!(1)), (4, &json!(3))]);
+        assert_eq!(book.update(found(262), &timeline, why, boot(262)), []);
+        let mut next = Book::new("b".into(), 9, told);
+        assert_eq!(next.update(found(263), &timeline, why, boot(263)), [], "after a restart");
+    }
 }
