@@ -15,6 +15,7 @@ pub mod cli;
 pub mod clock;
 pub mod daemon;
 pub mod deliver;
+pub mod diagnose;
 pub mod impact;
 pub mod ledger;
 pub mod node;

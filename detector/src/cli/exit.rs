@@ -4,6 +4,8 @@ use std::fmt;
 
 /// Fine.
 pub(crate) const OK: u8 = 0;
+/// Problems were found.
+pub(crate) const PROBLEMS: u8 = 1;
 /// The command line is wrong.
 pub(crate) const USAGE: u8 = 64;
 /// What was asked for cannot be had here: the daemon is not reachable, or the rung does not work.
@@ -25,6 +27,11 @@ pub(crate) struct Failure {
 impl Failure {
     pub(crate) fn new(code: u8, error: impl fmt::Display) -> Self {
         Self { code, error: Some(anyhow::anyhow!("{error}")) }
+    }
+
+    /// All was said, and it is not well.
+    pub(crate) fn problems() -> Self {
+        Self { code: PROBLEMS, error: None }
     }
 
     /// Whoever would have read on has gone.

@@ -1,5 +1,6 @@
 //! What people type.
 
+mod diagnose;
 mod exit;
 mod generate;
 mod history;
@@ -47,6 +48,8 @@ enum Command {
     Stats(stats::StatsArgs),
     /// Service-account tokens, and whether an apiserver accepts them
     Tokens(tokens::TokensArgs),
+    /// What is wrong on this node because of its clock, why, and what to do; no daemon is needed
+    Diagnose(diagnose::DiagnoseArgs),
     /// How the daemon stands or, where none runs, what this machine would allow one
     Status(status::StatusArgs),
     /// Print completions for a shell
@@ -128,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::show(&args),
         Command::Stats(args) => stats::stats(&args),
         Command::Tokens(args) => tokens::tokens(&args),
+        Command::Diagnose(args) => diagnose::run(&args),
         Command::Status(args) => status::status_command(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),

@@ -67,7 +67,7 @@ impl NodeArgs {
         NodeSettings {
             enabled: !self.no_node,
             places: Places {
-                endpoint: self.cri_endpoint.clone().or_else(from_environment),
+                endpoint: self.cri_endpoint.clone().or_else(endpoint_from_environment),
                 cgroups,
                 kubelet_version: self.kubelet_version,
             },
@@ -101,7 +101,7 @@ impl NodeArgs {
 }
 
 /// crictl's own variable. It may be set for others, and to what only they understand: no reason not to start.
-fn from_environment() -> Option<PathBuf> {
+pub(super) fn endpoint_from_environment() -> Option<PathBuf> {
     let text = env::var(ENDPOINT).ok().filter(|text| !text.is_empty())?;
     match parse_endpoint(&text) {
         Ok(path) => Some(path),
@@ -112,7 +112,7 @@ fn from_environment() -> Option<PathBuf> {
     }
 }
 
-fn parse_apiserver(text: &str) -> Result<String, String> {
+pub(super) fn parse_apiserver(text: &str) -> Result<String, String> {
     Apiserver::new(text, None).map(|apiserver| apiserver.url().to_owned())
 }
 
@@ -122,6 +122,6 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     if interval < Duration::from_secs(1) { Err("at least 1s".into()) } else { Ok(interval) }
 }
 
-fn parse_version(text: &str) -> Result<Version, String> {
+pub(super) fn parse_version(text: &str) -> Result<Version, String> {
     Version::parse(text).ok_or_else(|| "not a version such as 1.28".into())
 }

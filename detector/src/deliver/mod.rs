@@ -3,6 +3,8 @@
 mod backend;
 mod columns;
 mod crowd;
+mod diagnosis_json;
+mod diagnosis_screen;
 pub mod grpc;
 pub mod http;
 mod human;
@@ -22,6 +24,8 @@ mod victims;
 
 pub use backend::{Backend, Unresponsive, locked};
 pub use crowd::Crowds;
+pub use diagnosis_json::diagnosis_lines;
+pub use diagnosis_screen::diagnosis_screen;
 pub use human::{human_line, printable, who};
 pub use json::{impact_value, json_line, jump_value};
 pub use node_report::{CacheState, ContainerReport, ContainersReport, NodeReport};

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Confidence, Impact, Kind, Observation, Remedy, Stuck};
 use crate::{
     clock::{BootNs, WallNs},
-    node::{Cpu, cri::Sample, kubelet_log::StuckLine, summary::Shown},
+    node::{Cpu, Judge, cri::Sample, kubelet_log::StuckLine, summary::Shown},
 };
 
 /// A container that uses less than this may be shown as 0 rightly, billionths of a core.
@@ -109,6 +109,25 @@ pub fn of_summary(kind: Kind, readings: &[Shown]) -> Option<Observation> {
         until: None,
         // kubelet's readers are spared: nothing is worth a restart then.
         remedy: (shows == "the truth").then_some(Remedy::Wait),
+    })
+}
+
+/// What the clock of an apiserver that refuses a token, as it has been seen since, says about that; nothing if it has not
+/// been seen, or if what is foretold has not begun at `now`.
+pub fn of_apiserver_clock(impact: &Impact, judges: &[Judge], now: BootNs) -> Option<Observation> {
+    let from = impact.from_boot.unwrap_or_default();
+    let refused_by = impact.evidence.get("refused_by").and_then(Value::as_array)?;
+    let judge = judges.iter().find(|judge| refused_by.iter().any(|name| *name == *judge.name))?;
+    (judge.source.is_known() && judge.seen >= from && from <= now).then(|| Observation {
+        confidence: Some(Confidence::Observed),
+        name: "apiserver_clock",
+        value: json!({
+            "source": judge.source,
+            "shows": judge.timeline.wall(now),
+            "error_ns": judge.error_ns,
+        }),
+        until: None,
+        remedy: None,
     })
 }
 

@@ -1,7 +1,6 @@
 //! Keeps watch over what proves who somebody is: service-account tokens and certificates, and the clocks that judge
 //! them. On a thread of its own: a refresh is told at once, whatever a container runtime is doing.
 
-mod judges;
 mod report;
 mod servers;
 mod stock;

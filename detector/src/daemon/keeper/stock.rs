@@ -3,18 +3,15 @@
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use crate::{
-    clock::{BootNs, WallNs},
+    clock::BootNs,
     daemon::PodNames,
     deliver::locked,
     ledger::Timeline,
     node::{
         Pod,
-        tokens::{Change, Claims, Seen, Token, TokenKey},
+        tokens::{Change, Claims, Seen, Token, TokenKey, written},
     },
 };
-
-/// A directory's name is cut to the second, ns.
-const SECOND_NS: i128 = 1_000_000_000;
 
 /// The keys of a volume's tokens begin so.
 pub(super) fn prefix(change: &Change) -> String {
@@ -97,23 +94,9 @@ pub(super) fn deduce(tokens: &mut BTreeMap<Arc<str>, Token>, timeline: &Timeline
     }
 }
 
-/// When the wall clock showed `stamp`, or was within the second that it is cut to; 0: never that is known.
-fn written(stamp: WallNs, timeline: &Timeline, now: BootNs) -> BootNs {
-    let shown = |wall: WallNs| timeline.moment_of(wall, BootNs(0), now);
-    match shown(stamp) {
-        BootNs(0) => shown(WallNs(stamp.0 + SECOND_NS)),
-        at => at,
-    }
-}
-
 /// Whom the token says it is bound to; else whom the runtime knows by the directory's uid.
 fn pod(change: &Change, claims: &Claims, names: &PodNames) -> Pod {
     let uid = change.pod_uid.to_string();
-    let said = claims.pod_uid.as_deref().is_none_or(|said| *said == uid);
-    match (&claims.namespace, &claims.pod) {
-        (Some(namespace), Some(name)) if said => {
-            Pod { namespace: namespace.clone(), name: name.clone(), uid }
-        }
-        _ => locked(names).get(&uid).cloned().unwrap_or(Pod { uid, ..Pod::default() }),
-    }
+    let known = || locked(names).get(&uid).cloned().unwrap_or(Pod { uid: uid.clone(), ..Pod::default() });
+    claims.pod_of(&uid).unwrap_or_else(known)
 }

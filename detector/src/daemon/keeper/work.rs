@@ -11,9 +11,7 @@ use serde_json::json;
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    Known, NodeSettings, PodNames, Question,
-    judges::{Fresh, last_noticeable, stand_in},
-    report,
+    Known, NodeSettings, PodNames, Question, report,
     servers::Servers,
     stock::{self, Replaced},
 };
@@ -25,13 +23,13 @@ use crate::{
     },
     deliver::{CredentialsReport, locked},
     impact::{
-        Book, CREDENTIAL_RULES, Case, Confidence, Ended, Impact, Kind, Observation, State, assess_by,
-        of_token, refresh,
+        Book, CREDENTIAL_RULES, Case, Confidence, Ended, Impact, Kind, State, assess_by, evidence, of_token,
+        refresh,
     },
     ledger::{Timeline, Turn},
     node::{
         JudgeSource, NodeFacts,
-        apiserver::SERVICE_ACCOUNT_CA,
+        apiserver::{Fresh, SERVICE_ACCOUNT_CA, last_noticeable, stand_in},
         certificates,
         process::{self, Watched},
         tokens::{Change, Tree, TreeState, csi_pods, find_root},
@@ -407,22 +405,7 @@ impl Work {
     /// What is foretold of a token has come to pass if the apiserver's clock, as it has been seen since, says so.
     fn confirm(&mut self, now: BootNs) -> Vec<Impact> {
         let judges = &self.facts.judges;
-        let seen = |impact: &Impact| {
-            let from = impact.from_boot.unwrap_or_default();
-            let refused_by = impact.evidence.get("refused_by").and_then(|names| names.as_array())?;
-            let judge = judges.iter().find(|judge| refused_by.iter().any(|name| *name == *judge.name))?;
-            (judge.source.is_known() && judge.seen >= from && from <= now).then(|| Observation {
-                confidence: Some(Confidence::Observed),
-                name: "apiserver_clock",
-                value: json!({
-                    "source": judge.source,
-                    "shows": judge.timeline.wall(now),
-                    "error_ns": judge.error_ns,
-                }),
-                until: None,
-                remedy: None,
-            })
-        };
+        let seen = |impact: &Impact| evidence::of_apiserver_clock(impact, judges, now);
         let predicted = self
             .book
             .open()

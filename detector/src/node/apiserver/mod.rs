@@ -14,6 +14,7 @@
 mod estimate;
 mod find;
 mod probe;
+mod stand_in;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -21,4 +22,5 @@ mod tls;
 pub use estimate::{ApiserverClock, Estimate, Seen};
 pub use find::{FindError, SERVICE_ACCOUNT_CA, find};
 pub use probe::{Apiserver, Failure, ProbeError, Sighting};
+pub use stand_in::{Fresh, last_noticeable, stand_in};
 pub use tls::{CertificateDates, DatesOff};

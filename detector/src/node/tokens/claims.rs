@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
-use crate::clock::WallNs;
+use crate::{clock::WallNs, node::Pod};
 
 /// kubelet asks for a new token after a day at the latest: `maxTTL` in pkg/kubelet/token/token_manager.go, s.
 const MOST_AGE_S: i64 = 24 * 60 * 60;
@@ -121,6 +121,13 @@ impl Claims {
             node: node.name,
             service_account: kubernetes.serviceaccount.unwrap_or_default().name,
         })
+    }
+
+    /// The pod that it says it is bound to, if that is the one whose directory has the name `uid`.
+    pub fn pod_of(&self, uid: &str) -> Option<Pod> {
+        let said = self.pod_uid.as_deref().is_none_or(|said| said == uid);
+        let (namespace, name) = self.namespace.clone().zip(self.pod.clone()).filter(|_| said)?;
+        Some(Pod { namespace, name, uid: uid.to_owned() })
     }
 
     /// How long it lives in kubelet's eyes, s: what was asked for, whatever the apiserver made of it.

@@ -15,7 +15,7 @@ pub fn csi_pods(root: &Path, kubelet: Option<Process>) -> BTreeSet<Arc<str>> {
     let mounts = theirs.or_else(|| fs::read_to_string("/proc/self/mountinfo").ok()).unwrap_or_default();
     match mounted(&mounts) {
         (true, pods) => pods,
-        (false, _) => by_directory(root),
+        (false, _) => csi_pods_by_directory(root),
     }
 }
 
@@ -36,7 +36,8 @@ fn mounted(mountinfo: &str) -> (bool, BTreeSet<Arc<str>>) {
     (any, pods)
 }
 
-fn by_directory(root: &Path) -> BTreeSet<Arc<str>> {
+/// The uids of pods with a directory for a CSI volume, under kubelet's root directory.
+pub fn csi_pods_by_directory(root: &Path) -> BTreeSet<Arc<str>> {
     let Ok(pods) = fs::read_dir(root.join("pods")) else { return BTreeSet::new() };
     let has = |path: &Path| fs::read_dir(path).is_ok_and(|mut volumes| volumes.next().is_some());
     let pods = pods.flatten().filter(|pod| has(&pod.path().join("volumes").join(CSI)));
@@ -56,9 +57,9 @@ mod tests {
         assert_eq!(mounted(&token), (true, BTreeSet::new()));
         assert_eq!(mounted(&format!("{token}{csi}nonsense\n")), (true, BTreeSet::from(["u2".into()])));
         let root = tempfile::tempdir().unwrap();
-        assert_eq!(by_directory(root.path()), BTreeSet::new());
+        assert_eq!(csi_pods_by_directory(root.path()), BTreeSet::new());
         fs::create_dir_all(root.path().join("pods/u3/volumes/kubernetes.io~csi/pvc/mount")).unwrap();
         fs::create_dir_all(root.path().join("pods/u4/volumes/kubernetes.io~csi")).unwrap();
-        assert_eq!(by_directory(root.path()), BTreeSet::from(["u3".into()]));
+        assert_eq!(csi_pods_by_directory(root.path()), BTreeSet::from(["u3".into()]));
     }
 }

@@ -5,8 +5,21 @@ use std::sync::Arc;
 use super::Claims;
 use crate::{
     clock::{BootNs, WallNs},
+    ledger::Timeline,
     node::Pod,
 };
+
+/// A directory's name is cut to the second, ns.
+const SECOND_NS: i128 = 1_000_000_000;
+
+/// When the wall clock showed `stamp`, or was within the second that it is cut to; 0: never that is known.
+pub fn written(stamp: WallNs, timeline: &Timeline, now: BootNs) -> BootNs {
+    let shown = |wall: WallNs| timeline.moment_of(wall, BootNs(0), now);
+    match shown(stamp) {
+        BootNs(0) => shown(WallNs(stamp.0 + SECOND_NS)),
+        at => at,
+    }
+}
 
 /// A token's place on the node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::node::{Process, process};
 
 /// Where it is by default, and in distributions that put it elsewhere: kubelet, microk8s, k0s.
-const USUAL: [&str; 3] =
+pub const USUAL_ROOTS: [&str; 3] =
     ["/var/lib/kubelet", "/var/snap/microk8s/common/var/lib/kubelet", "/var/lib/k0s/kubelet"];
 /// kubelet's flag for it.
 const FLAG: &str = "--root-dir";
@@ -18,7 +18,7 @@ pub fn find_root(given: Option<&Path>, kubelet: Option<Process>) -> PathBuf {
     }
     let words = kubelet.map(process::command_line).unwrap_or_default();
     let flag = process::flag(&words, FLAG).map(PathBuf::from).filter(|path| path.is_absolute());
-    let candidates = flag.map_or_else(|| USUAL.map(PathBuf::from).to_vec(), |path| vec![path]);
+    let candidates = flag.map_or_else(|| USUAL_ROOTS.map(PathBuf::from).to_vec(), |path| vec![path]);
     let seen = |path: &PathBuf| path.join("pods").is_dir();
     let here = candidates.iter().find(|path| seen(path)).cloned();
     let through = || {

@@ -15,9 +15,11 @@ const NOTICEABLE_NS: u64 = 1_000_000_000;
 
 /// A token that was seen to be written: its `iat` is what the apiserver's clock showed a moment before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fresh {
-    pub(super) issued: WallNs,
-    pub(super) written: BootNs,
+pub struct Fresh {
+    /// Its `iat`.
+    pub issued: WallNs,
+    /// When it was written, ns since boot.
+    pub written: BootNs,
 }
 
 impl Fresh {
@@ -28,7 +30,7 @@ impl Fresh {
     }
 
     /// Whether it was not issued by that clock as it is known.
-    pub(super) fn contradicts(self, judge: &Judge) -> bool {
+    pub fn contradicts(self, judge: &Judge) -> bool {
         let (earliest, latest) = self.offsets();
         let (held, error) = (i128::from(judge.timeline.now().offset.0), i128::from(judge.error_ns));
         held + error < earliest || held - error > latest
@@ -36,14 +38,14 @@ impl Fresh {
 }
 
 /// When the last jump was that an apiserver's clock may have made as well; 0: never.
-pub(super) fn last_noticeable(timeline: &Timeline) -> BootNs {
+pub fn last_noticeable(timeline: &Timeline) -> BootNs {
     let jumped = timeline.jumps().rfind(|(.., delta)| delta.magnitude() >= NOTICEABLE_NS);
     jumped.map_or(BootNs(0), |(_, at, _)| at)
 }
 
 /// What stands in for an apiserver that is not asked: this node's own; what a token told since the last jump; the node's
 /// clock.
-pub(super) fn stand_in(timeline: &Timeline, own: bool, fresh: Option<Fresh>, now: BootNs) -> Judge {
+pub fn stand_in(timeline: &Timeline, own: bool, fresh: Option<Fresh>, now: BootNs) -> Judge {
     let judge = |name: &str, source, timeline, error_ns, seen| Judge {
         name: name.to_owned(),
         source,
@@ -72,7 +74,7 @@ pub(super) fn stand_in(timeline: &Timeline, own: bool, fresh: Option<Fresh>, now
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::impact::timeline_tests::{boot, timeline, wall};
+    use crate::ledger::timeline_tests::{boot, timeline, wall};
 
     #[test]
     fn the_best_that_there_is() {

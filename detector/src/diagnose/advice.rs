@@ -1,0 +1,183 @@
+//! What to do, in the order in which to do it.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::{ClockProblem, assess::is_problem};
+use crate::{
+    clock::{BootNs, WallNs},
+    impact::{Impact, Kind, Remedy},
+};
+
+/// Pods that are named in commands.
+const NAMED: usize = 20;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What and why, for people.
+    pub what: String,
+    /// Commands, as they are typed.
+    pub commands: Vec<String>,
+    /// What to mind.
+    pub caveat: Option<String>,
+}
+
+/// What the node runs under, as far as commands depend on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The unit that runs kubelet.
+    pub kubelet: Option<String>,
+    /// The unit that runs the container runtime.
+    pub runtime: Option<String>,
+    /// Pods that mount through CSI drivers.
+    pub csi_pods: usize,
+}
+
+/// What to do about all this.
+pub fn advice(clock: &[ClockProblem], impacts: &[Impact], names: &Names, now: BootNs) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if let Some(problem) = clock.first() {
+        steps.push(Step {
+            what: format!("First set the clock right, and see that it stays so: {}.", problem.message),
+            commands: vec!["timedatectl".to_owned(), "chronyc tracking && chronyc makestep".to_owned()],
+            caveat: Some(
+                "Whatever is done before the clock is right has to be done again afterwards.".to_owned(),
+            ),
+        });
+    }
+    let due: Vec<&Impact> = impacts.iter().filter(|impact| is_problem(impact, now)).collect();
+    // Nothing has happened yet, and nothing will unless it restarts.
+    let is_risk = |impact: &Impact| impact.kind == Kind::NameReservationRisk.word();
+    let of = |remedy: Remedy| {
+        due.iter().copied().filter(move |impact| impact.remedy == remedy && !is_risk(impact))
+    };
+    if let Some(what) = cured(of(Remedy::RestartKubelet)) {
+        let unit = names.kubelet.clone().unwrap_or_else(|| "kubelet".to_owned());
+        steps.push(Step {
+            what: format!(
+                "Restart kubelet: {what}. Containers go on running; new tokens come within two minutes."
+            ),
+            commands: vec![format!("systemctl restart {unit}")],
+            caveat: (names.csi_pods > 0).then(|| csi(names.csi_pods)),
+        });
+    }
+    if let Some(what) = cured(of(Remedy::DeletePod)) {
+        let pods: BTreeSet<(&str, &str)> = of(Remedy::DeletePod)
+            .filter_map(|impact| {
+                Some((impact.subject.namespace.as_deref()?, impact.subject.name.as_deref()?))
+            })
+            .collect();
+        let more = pods.len().saturating_sub(NAMED);
+        let commands =
+            pods.iter().take(NAMED).filter(|(namespace, name)| is_name(namespace) && is_name(name));
+        let commands = commands.map(|(namespace, name)| format!("kubectl delete pod -n {namespace} {name}"));
+        let more = (more > 0).then(|| format!("and {more} more pods: -o json has them all. "));
+        let csi = (names.csi_pods > 0).then(|| csi(names.csi_pods));
+        steps.push(Step {
+            what: format!("Delete the pods, so that they are made anew: {what}."),
+            commands: commands.collect(),
+            caveat: more.or(csi.as_ref().map(|_| String::new())).map(|more| more + &csi.unwrap_or_default()),
+        });
+    }
+    if let Some(what) = cured(of(Remedy::RestartRuntime)) {
+        let unit = names.runtime.clone().unwrap_or_else(|| "containerd".to_owned());
+        steps.push(Step {
+            what: format!("Restart the container runtime: {what}. Containers go on running."),
+            commands: vec![format!("systemctl restart {unit}")],
+            caveat: None,
+        });
+    }
+    if let Some(what) = cured(of(Remedy::Wait)) {
+        let last = of(Remedy::Wait).filter_map(|impact| impact.until).max();
+        let until = last.map_or_else(String::new, |until: WallNs| format!(", until {}", until.short()));
+        steps.push(Step { what: format!("Wait{until}: {what}."), commands: Vec::new(), caveat: None });
+    }
+    if let Some(what) = cured(due.iter().copied().filter(|impact| is_risk(impact))) {
+        let (commands, caveat) = delete(due.iter().copied().filter(|impact| is_risk(impact)));
+        steps.push(Step {
+            what: format!("Only if it does not start again, delete the pod: {what}."),
+            commands,
+            caveat,
+        });
+    }
+    if !steps.is_empty() {
+        steps.push(Step {
+            what: "Look again, two minutes later.".to_owned(),
+            commands: vec!["timejump diagnose".to_owned()],
+            caveat: None,
+        });
+    }
+    steps
+}
+
+/// Commands that delete the pods of these, and how many are left out.
+fn delete<'a>(impacts: impl Iterator<Item = &'a Impact>) -> (Vec<String>, Option<String>) {
+    let pods: BTreeSet<(&str, &str)> = impacts
+        .filter_map(|impact| Some((impact.subject.namespace.as_deref()?, impact.subject.name.as_deref()?)))
+        .filter(|(namespace, name)| is_name(namespace) && is_name(name))
+        .collect();
+    let commands = pods.iter().take(NAMED);
+    let commands = commands.map(|(namespace, name)| format!("kubectl delete pod -n {namespace} {name}"));
+    let more = pods.len().saturating_sub(NAMED);
+    (commands.collect(), (more > 0).then(|| format!("and {more} more pods: -o json has them all")))
+}
+
+/// Names of Kubernetes are such; anything else does not go into a command.
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
+}
+
+fn csi(pods: usize) -> String {
+    let (mount, is) = if pods == 1 { ("pod here mounts", "it") } else { ("pods here mount", "they") };
+    format!(
+        "{pods} {mount} through CSI drivers, which a restart of kubelet may disturb: {is} may have to be deleted \
+         and made anew, or delete only the pods that suffer instead."
+    )
+}
+
+/// What this mends, by kind; nothing if there is nothing.
+fn cured<'a>(impacts: impl Iterator<Item = &'a Impact>) -> Option<String> {
+    let mut counted: Vec<(&str, usize)> = Vec::new();
+    for impact in impacts {
+        match counted.iter_mut().find(|(kind, _)| *kind == impact.kind) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((&impact.kind, 1)),
+        }
+    }
+    // What concerns the node as a whole sums up what its pods suffer.
+    let sums_up = |kind: &str| kind == Kind::TokenExcursion.word();
+    let several = counted.len() > 1;
+    counted.retain(|(kind, _)| !several || !sums_up(kind));
+    let words: Vec<String> = counted.iter().map(|(kind, count)| cure(kind, *count)).collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+fn cure(kind: &str, count: usize) -> String {
+    let many = |one: &str, several: &str| {
+        if count == 1 { format!("1 {one}") } else { format!("{count} {several}") }
+    };
+    match Kind::of_word(kind) {
+        Some(Kind::TokenNotYetValid) => many("token that is not valid yet", "tokens that are not valid yet"),
+        Some(Kind::TokenExpired) => many("token that has expired", "tokens that have expired"),
+        Some(Kind::TokenExcursion) => "tokens that come from the future".to_owned(),
+        Some(Kind::TokenRefreshLate | Kind::TokenRefreshStalled) => "tokens that are not replaced".to_owned(),
+        Some(Kind::KubeletCpuCacheStuck) => {
+            many("CPU rate that stands still in kubelet", "CPU rates that stand still in kubelet")
+        }
+        Some(Kind::RuntimeCpuBaselineStuck | Kind::RuntimeCpuFrozen) => {
+            many("CPU rate that stands still", "CPU rates that stand still")
+        }
+        Some(Kind::ProbesSuspended) => many("container that is not probed", "containers that are not probed"),
+        Some(Kind::RestartDelayed) => many("container that restarts late", "containers that restart late"),
+        Some(Kind::NameReservationRisk) => many(
+            "container that may find its name taken when it restarts",
+            "containers that may find their names taken when they restart",
+        ),
+        _ => format!("{} ({count})", kind.replace('_', " ")),
+    }
+}

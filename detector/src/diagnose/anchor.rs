@@ -1,0 +1,91 @@
+//! What the wall clock showed at a moment of the boot clock: both are known of a program that runs and logs, and of boot.
+//!
+//! The wall offset of then and of now differ by the sum of all jumps between. What the jumps that are known do not come to
+//! is missing.
+
+use super::{Present, Scene, Sighting, Span, Weight, Witness};
+use crate::{
+    clock::{DeltaNs, WallNs},
+    node::Process,
+};
+
+const SECOND_NS: i128 = 1_000_000_000;
+/// kubelet's main loop begins so long after its process at most: it looks at the machine and its runtime first, ns.
+const KUBELET_NS: i128 = 120 * SECOND_NS;
+/// containerd says that it starts at once, ns.
+const RUNTIME_NS: i128 = 10 * SECOND_NS;
+/// Less is no jump worth a conclusion from so little, ns.
+const NOTICEABLE_NS: i128 = 300 * SECOND_NS;
+
+/// A moment of which both clocks are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// What it comes from.
+    pub source: String,
+    /// What the wall clock showed, ns since 1970.
+    pub wall: i128,
+    /// When that was, ns since boot.
+    pub boot: Span,
+    /// For people.
+    pub quote: String,
+}
+
+impl Anchor {
+    /// By how much the wall clock has jumped since, all in all; nothing if that cannot be told.
+    pub(super) fn net(&self, present: Present) -> Option<Span> {
+        let now = present.wall.0 - i128::from(present.boot?.0);
+        let then = Span::around(self.wall, 0).minus(self.boot);
+        Some(Span::around(now, 0).minus(then))
+    }
+
+    /// What this tells if jumps of together `known` are known of: that another one is missing.
+    pub(super) fn missing(&self, known: i128, present: Present) -> Option<Sighting> {
+        let missing = self.net(present)?.minus(Span::around(known, 0));
+        if missing.widened(NOTICEABLE_NS).meet(Span::around(0, 0)).is_some() {
+            return None;
+        }
+        let far = i64::try_from(i128::midpoint(missing.lo, missing.hi)).ok()?;
+        let sighting = Sighting {
+            source: self.source.clone(),
+            witness: Witness::Lives,
+            weight: Weight::Leap,
+            place: None,
+            before: Span::new(self.wall, Span::ANY.hi),
+            after: Span::new(Span::ANY.lo, present.wall.0),
+            delta: missing,
+            by: None,
+            quote: format!("{}; since then the clock has moved by {}", self.quote, DeltaNs(far).short()),
+        };
+        sighting.consistent()
+    }
+}
+
+/// Those of the scene: programs that run, and say in their logs when they started.
+pub(super) fn anchors(scene: &Scene) -> Vec<Anchor> {
+    let kubelet = scene.facts.kubelet.map(|kubelet| kubelet.process);
+    let runtime = scene.facts.runtime.as_ref().and_then(|runtime| runtime.process);
+    let of = |program: &str, process: Option<Process>, late: i128| {
+        let process = process?;
+        let started = scene.logs.iter().flat_map(|log| log.starts.iter().map(move |start| (log, start)));
+        // The last line is that of the process that runs, whatever its stamp says.
+        let (log, start) = started.filter(|(_, start)| start.program == program).last()?;
+        let wall = start.wall?;
+        let boot = i128::from(process.started.0);
+        Some(Anchor {
+            source: format!("{program}'s process"),
+            wall: wall.0,
+            boot: Span::new(boot, boot + late),
+            quote: format!(
+                "{program}[{}] logged its start at {} ({}, line {})",
+                process.pid,
+                WallNs(wall.0).short(),
+                log.path.display(),
+                start.line
+            ),
+        })
+    };
+    [of("kubelet", kubelet, KUBELET_NS), of("containerd", runtime, RUNTIME_NS)]
+        .into_iter()
+        .flatten()
+        .collect()
+}

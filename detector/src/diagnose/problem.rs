@@ -1,0 +1,107 @@
+//! What is wrong with the clock itself.
+
+use serde::Serialize;
+
+use super::{Certainty, ClockState, Past, PastJump};
+use crate::clock::{DeltaNs, WallNs, span};
+
+/// An apiserver accepts tokens that are off by less (go-jose: `DefaultLeeway`), and so do most others, ns.
+const LEEWAY_NS: u64 = 60_000_000_000;
+/// An RTC that is off by less is one that nobody set lately, ns.
+const RTC_NS: u64 = 600_000_000_000;
+/// A jump that is smaller is not worth a word if nothing else is wrong, ns.
+const LARGE_NS: u64 = 300_000_000_000;
+
+/// Something that is wrong with the clock now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClockProblem {
+    /// What.
+    pub kind: ClockProblemKind,
+    /// By how much, ns, if that is known: how far whoever is to be believed is ahead of the node's clock.
+    pub off_ns: Option<DeltaNs>,
+    /// For people.
+    pub message: String,
+}
+
+/// What can be wrong with the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockProblemKind {
+    /// It is not the apiserver's.
+    ApiserverDiffers,
+    /// It is not the RTC's.
+    RtcDiffers,
+    /// It has jumped, has not come back, and nothing tells that it is right now.
+    Unconfirmed,
+}
+
+/// What is wrong with the clock.
+pub fn problems(clocks: &ClockState, past: &Past, own_apiserver: bool, now: WallNs) -> Vec<ClockProblem> {
+    let mut found = Vec::new();
+    for apiserver in &clocks.apiservers {
+        let Some(ahead) = apiserver.differs().filter(|ahead| ahead.magnitude() > LEEWAY_NS) else { continue };
+        let side = if ahead.0 < 0 { "ahead of" } else { "behind" };
+        found.push(ClockProblem {
+            kind: ClockProblemKind::ApiserverDiffers,
+            off_ns: Some(ahead),
+            message: format!(
+                "the node's clock is {} {side} that of {}",
+                span(ahead.magnitude()),
+                apiserver.url
+            ),
+        });
+    }
+    if let Some(ahead) = clocks.rtc_ahead_ns.map(DeltaNs).filter(|ahead| ahead.magnitude() > RTC_NS) {
+        // The kernel copies a synchronised clock to the RTC every 11 minutes; one that is not tells nothing.
+        if clocks.synchronised != Some(true) {
+            let side = if ahead.0 < 0 { "ahead of" } else { "behind" };
+            found.push(ClockProblem {
+                kind: ClockProblemKind::RtcDiffers,
+                off_ns: Some(ahead),
+                message: format!(
+                    "the node's clock is {} {side} the RTC, and is not synchronised",
+                    span(ahead.magnitude())
+                ),
+            });
+        }
+    }
+    if found.is_empty()
+        && let Some(jump) = unconfirmed(clocks, past, own_apiserver, now)
+    {
+        let way = if jump.guess.delta.0 < 0 { "back" } else { "ahead" };
+        found.push(ClockProblem {
+            kind: ClockProblemKind::Unconfirmed,
+            off_ns: None,
+            message: format!(
+                "the clock went {} {way} and has stayed there; nothing tells whether it is right now",
+                span(jump.guess.delta.magnitude())
+            ),
+        });
+    }
+    found
+}
+
+/// The last jump after which the clock neither came back nor was confirmed by anybody.
+fn unconfirmed<'a>(
+    clocks: &ClockState,
+    past: &'a Past,
+    own_apiserver: bool,
+    now: WallNs,
+) -> Option<&'a PastJump> {
+    // An apiserver on the same machine has the same clock.
+    let agrees = |ahead: DeltaNs| ahead.magnitude() <= LEEWAY_NS;
+    let apiserver_agrees = !own_apiserver
+        && clocks.apiservers.iter().filter_map(|seen| seen.ahead_ns).any(|ahead| agrees(DeltaNs(ahead)));
+    let rtc_agrees = clocks.rtc_ahead_ns.is_some_and(|ahead| DeltaNs(ahead).magnitude() <= RTC_NS)
+        && !past.jumps.is_empty();
+    if clocks.synchronised == Some(true) || apiserver_agrees || rtc_agrees {
+        return None;
+    }
+    let closed = |number: u64| {
+        past.excursions
+            .iter()
+            .any(|excursion| excursion.closed_by == Some(number) || excursion.opened_by == Some(number))
+    };
+    let last = past.jumps.iter().rfind(|jump| jump.guess.delta.magnitude() >= LARGE_NS)?;
+    (last.certainty > Certainty::Possible && !closed(last.number) && last.guess.after <= now).then_some(last)
+}

@@ -1,0 +1,350 @@
+//! From what many sources tell, each a little, to the jumps that there were. Pure.
+//!
+//! A sighting says within which limits the wall clock was before a jump, after it, and how far it moved. Sightings of one
+//! jump allow a common answer; a jump is what the sightings that do agree on. The weightier ones make jumps, the lighter
+//! ones may only add to them.
+
+use super::{
+    Anchor, Sighting, Span, Weight, Witness,
+    from_logs::Disbelieved,
+    past::{Guess, Past, PastExcursion, PastJump, certainty},
+};
+use crate::{
+    clock::{BootNs, DeltaNs, OffsetNs, WallNs},
+    ledger::{Timeline, Turn},
+};
+
+const SECOND_NS: i128 = 1_000_000_000;
+/// Logs of different programs are silent now and then: so far what they allow may miss each other, ns.
+const TOLERANCE_NS: i128 = 120 * SECOND_NS;
+/// Logs that leap at one jump do so from lines and to lines that are no farther apart, ns.
+const TOGETHER_NS: i128 = 30 * SECOND_NS;
+/// A clock that comes back to within this share of how far it was away has come back.
+const RESIDUAL_SHARE: i128 = 20;
+/// Jumps that are told, at most.
+const MOST: usize = 256;
+/// Where boot is not known, it is taken to be so long before all that is known, ns.
+const BEFORE_ALL_NS: i128 = 3600 * SECOND_NS;
+
+/// The moment at which the diagnosis is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Present {
+    /// What the wall clock shows.
+    pub wall: WallNs,
+    /// ns since boot, if known.
+    pub boot: Option<BootNs>,
+}
+
+/// A jump in the making.
+struct Candidate {
+    before: Span,
+    after: Span,
+    delta: Span,
+    sightings: Vec<Sighting>,
+}
+
+impl Candidate {
+    fn new(sighting: Sighting) -> Self {
+        Self {
+            before: sighting.before,
+            after: sighting.after,
+            delta: sighting.delta,
+            sightings: vec![sighting],
+        }
+    }
+
+    /// Whether this may be a sighting of the same jump.
+    fn takes(&self, sighting: &Sighting) -> bool {
+        let twice = |known: &Sighting| {
+            // One log turns once at one jump.
+            known.source == sighting.source
+                && known.witness == Witness::Stamps
+                && sighting.witness == Witness::Stamps
+        };
+        let meets = |a: Span, b: Span| a.widened(TOLERANCE_NS).meet(b).is_some();
+        !self.sightings.iter().any(twice)
+            && meets(self.before, sighting.before)
+            && meets(self.after, sighting.after)
+            && meets(self.delta, sighting.delta)
+            && self.delta.meet(sighting.delta.widened(TOLERANCE_NS)).is_some()
+    }
+
+    fn take(&mut self, sighting: Sighting) {
+        // Where they miss each other within the tolerance, the weightier one, which came first, holds.
+        let tighter = Sighting {
+            before: self.before.meet(sighting.before).unwrap_or(self.before),
+            after: self.after.meet(sighting.after).unwrap_or(self.after),
+            delta: self.delta.meet(sighting.delta).unwrap_or(self.delta),
+            ..sighting.clone()
+        };
+        if let Some(tighter) = tighter.consistent() {
+            (self.before, self.after, self.delta) = (tighter.before, tighter.after, tighter.delta);
+        }
+        self.sightings.push(sighting);
+    }
+
+    fn goes_back(&self) -> bool {
+        self.delta.hi < 0
+    }
+}
+
+/// What is concluded from `sightings`, and from what the clocks showed together at `anchors`. `disbelieved` is passed on.
+pub fn reconstruct(
+    mut sightings: Vec<Sighting>,
+    anchors: &[Anchor],
+    disbelieved: Vec<Disbelieved>,
+    present: Present,
+) -> Past {
+    sightings.sort_by_key(|sighting| sighting.weight);
+    let mut candidates: Vec<Candidate> = Vec::new();
+    let mut light = Vec::new();
+    for sighting in sightings {
+        if let Some(candidate) = candidates.iter_mut().find(|candidate| candidate.takes(&sighting)) {
+            candidate.take(sighting);
+        } else if sighting.weight.suffices() && candidates.len() < MOST {
+            candidates.push(Candidate::new(sighting));
+        } else {
+            light.push(sighting);
+        }
+    }
+    let (leaps, rest): (Vec<_>, Vec<_>) =
+        light.into_iter().partition(|sighting| sighting.weight == Weight::Leap);
+    // What the wall clock showed at boot, if it has gone on undisturbed since.
+    let booted = present.boot.map(|boot| present.wall.0 - i128::from(boot.0));
+    let (ahead, silences) = true_leaps(leaps, &candidates, booted);
+    candidates.extend(ahead);
+    let silences = balance(&mut candidates, silences, anchors, present);
+    let mut hints = Vec::new();
+    for sighting in silences.into_iter().chain(rest) {
+        match candidates.iter_mut().find(|candidate| candidate.takes(&sighting)) {
+            Some(candidate) => candidate.take(sighting),
+            // A silence by itself says nothing.
+            None if sighting.weight == Weight::Leap => {}
+            None => hints.push(sighting),
+        }
+    }
+    let mut jumps: Vec<PastJump> = in_order(candidates).into_iter().map(jump).collect();
+    let (timeline, now) = place(&mut jumps, present);
+    let excursions = excursions(&jumps, present.wall);
+    confirm_openings(&mut jumps, &excursions);
+    Past { jumps, now, excursions, timeline, hints, disbelieved }
+}
+
+/// Of leaps ahead those are the clock's that it took back later, or that several logs show, from and to the same instants:
+/// by itself each is silent at times of its own. The others are silences, and so is what lies before this boot: the machine
+/// was off.
+fn true_leaps(
+    leaps: Vec<Sighting>,
+    candidates: &[Candidate],
+    booted: Option<i128>,
+) -> (Vec<Candidate>, Vec<Sighting>) {
+    let mut grouped: Vec<Candidate> = Vec::new();
+    for leap in leaps {
+        let same = |group: &&mut Candidate| {
+            let near = |a: i128, b: i128| (a - b).abs() <= TOGETHER_NS;
+            let together = |known: &Sighting| {
+                near(known.before.lo, leap.before.lo) && near(known.after.hi, leap.after.hi)
+            };
+            group.takes(&leap) && group.sightings.iter().all(together)
+        };
+        match grouped.iter_mut().find(same) {
+            Some(group) => group.take(leap),
+            None => grouped.push(Candidate::new(leap)),
+        }
+    }
+    let (mut found, mut silences) = (Vec::new(), Vec::new());
+    for group in grouped {
+        let taken_back = candidates.iter().any(|back| back.goes_back() && takes_back(&group, back));
+        let of_this_boot = booted.is_none_or(|booted| booted < group.before.lo);
+        if taken_back || (group.sightings.len() > 1 && of_this_boot) {
+            found.push(group);
+        } else {
+            silences.extend(group.sightings);
+        }
+    }
+    (found, silences)
+}
+
+/// Looks for what is missing: the jumps since an anchor must come to what the clock has moved since. A silence that fits was
+/// none; without one, that something is missing is all that is known.
+fn balance(
+    candidates: &mut Vec<Candidate>,
+    mut silences: Vec<Sighting>,
+    anchors: &[Anchor],
+    present: Present,
+) -> Vec<Sighting> {
+    for anchor in anchors {
+        let since = candidates.iter().filter(|candidate| candidate.before.hi >= anchor.wall);
+        let known: i128 = since
+            .map(|candidate| i128::from(guess(candidate.before, candidate.after, candidate.delta).delta.0))
+            .sum();
+        let Some(missing) = anchor.missing(known, present) else { continue };
+        let mut found = Candidate::new(missing);
+        let fits = |silence: &Sighting| found.takes(silence);
+        let (fitting, others): (Vec<_>, Vec<_>) = silences.into_iter().partition(fits);
+        silences = others;
+        for silence in fitting {
+            if found.takes(&silence) { found.take(silence) } else { silences.push(silence) }
+        }
+        candidates.push(found);
+    }
+    silences
+}
+
+/// Whether `back` ends what `ahead` began: it came later, from where that led to, and to where that came from.
+fn takes_back(ahead: &Candidate, back: &Candidate) -> bool {
+    let far = ahead.delta.hi.abs().max(1);
+    let from = back.before.hi >= ahead.after.lo;
+    let sum = ahead.delta.plus(back.delta);
+    let near = Span::around(0, far / RESIDUAL_SHARE + TOLERANCE_NS);
+    let to = back.after.hi >= ahead.before.lo && sum.meet(near).is_some();
+    from && to && is_later(ahead, back) != Some(false)
+}
+
+/// Whether the source that both come from has `second` after `first`; nothing if none has both.
+fn is_later(first: &Candidate, second: &Candidate) -> Option<bool> {
+    first.sightings.iter().find_map(|a| {
+        let same = |b: &&Sighting| {
+            b.source == a.source && b.witness == Witness::Stamps && a.witness == Witness::Stamps
+        };
+        let b = second.sightings.iter().find(same)?;
+        Some(a.place? < b.place?)
+    })
+}
+
+/// Puts jumps into the order in which they came: as the sources have it, else by where the clock was.
+fn in_order(mut left: Vec<Candidate>) -> Vec<Candidate> {
+    let mut ordered = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let is_first =
+            |at: &usize| left.iter().all(|other| is_later(other, &left[*at]).is_none_or(|later| !later));
+        let free: Vec<usize> = (0..left.len()).filter(is_first).collect();
+        // Nothing comes first where sources contradict each other: then the one that seems to.
+        let choice = if free.is_empty() { (0..left.len()).collect() } else { free };
+        // The clock was nowhere before it was there: what began at the earliest wall time came first; of what began at
+        // one, the one that went forward.
+        let first = choice.into_iter().min_by_key(|at| {
+            let candidate = &left[*at];
+            let began = if candidate.goes_back() { candidate.after.hi } else { candidate.before.lo };
+            (began, candidate.goes_back())
+        });
+        ordered.push(left.remove(first.unwrap_or(0)));
+    }
+    ordered
+}
+
+fn jump(candidate: Candidate) -> PastJump {
+    let Candidate { before, after, delta, mut sightings } = candidate;
+    sightings.sort_by_key(|sighting| sighting.weight);
+    let by = sightings.iter().find_map(|sighting| sighting.by.clone());
+    let guess = guess(before, after, delta);
+    PastJump { number: 0, before, after, delta, guess, certainty: certainty(&sightings), by, sightings }
+}
+
+/// A log's last line before a jump and its first after it are nearest to it: what lies between is mostly silence.
+fn guess(before: Span, after: Span, delta: Span) -> Guess {
+    let single = |span: Span| span.is_bounded() && span.width() <= SECOND_NS / 100;
+    let middle = |span: Span| i128::midpoint(span.lo, span.hi);
+    let delta_ns = if single(delta) {
+        middle(delta)
+    } else if before.has_lo() && after.has_hi() {
+        let most = after.hi - before.lo;
+        most.clamp(delta.lo, delta.hi)
+    } else if delta.has_hi() && delta.hi < 0 {
+        delta.hi
+    } else if delta.has_lo() && delta.lo > 0 {
+        delta.lo
+    } else {
+        0
+    };
+    let (from, to) = if before.has_lo() {
+        (before.lo, before.lo.saturating_add(delta_ns))
+    } else if after.has_hi() {
+        (after.hi.saturating_sub(delta_ns), after.hi)
+    } else {
+        (before.hi, before.hi.saturating_add(delta_ns))
+    };
+    Guess {
+        before: WallNs(from),
+        after: WallNs(to),
+        delta: DeltaNs(i64::try_from(delta_ns).unwrap_or(if delta_ns < 0 { i64::MIN } else { i64::MAX })),
+        at: BootNs(0),
+    }
+}
+
+/// Numbers the jumps and says when each was, from the present back: what the clock shows now, and by how much it moved,
+/// say what it showed before.
+fn place(jumps: &mut [PastJump], present: Present) -> (Timeline, BootNs) {
+    let net: i128 = jumps.iter().map(|jump| i128::from(jump.guess.delta.0)).sum();
+    let earliest = jumps.iter().map(|jump| jump.guess.before.0.min(jump.guess.after.0)).min();
+    let earliest = earliest.map_or(present.wall.0, |earliest| earliest.min(present.wall.0 - net));
+    let since = u64::try_from(present.wall.0 - earliest + net.max(0) + BEFORE_ALL_NS).unwrap_or(u64::MAX);
+    let boot = present.boot.unwrap_or(BootNs(since));
+    let clamp = |ns: i128| i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX });
+    let now = OffsetNs(clamp(present.wall.0 - i128::from(boot.0)));
+    let mut offset = now;
+    let mut later = boot.0;
+    for (index, jump) in jumps.iter_mut().enumerate().rev() {
+        jump.number = u64::try_from(index).unwrap_or(u64::MAX).saturating_add(1);
+        let at = jump.guess.after.0 - i128::from(offset.0);
+        // It cannot have been before boot, nor after the one that came next.
+        let at = u64::try_from(at.max(1)).unwrap_or(u64::MAX).min(later.saturating_sub(1)).max(1);
+        jump.guess.at = BootNs(at);
+        later = at;
+        offset = OffsetNs(offset.0.saturating_sub(jump.guess.delta.0));
+    }
+    let mut timeline = Timeline::new(offset);
+    for jump in jumps {
+        let new = OffsetNs(offset.0.saturating_add(jump.guess.delta.0));
+        timeline.enter(Turn { jump: jump.number, at: jump.guess.at, old: offset, new });
+        offset = new;
+    }
+    (timeline, boot)
+}
+
+/// Pairs each jump with the one that takes it back; what the clock came back from although nothing tells how it got there
+/// is one as well.
+fn excursions(jumps: &[PastJump], now: WallNs) -> Vec<PastExcursion> {
+    let mut open: Vec<&PastJump> = Vec::new();
+    let mut found = Vec::new();
+    for jump in jumps {
+        let opposite = |opened: &&PastJump| {
+            let (a, b) = (i128::from(opened.guess.delta.0), i128::from(jump.guess.delta.0));
+            (a < 0) != (b < 0) && (a + b).abs() <= a.abs() / RESIDUAL_SHARE + TOLERANCE_NS
+        };
+        let opened = open.iter().rposition(opposite).map(|at| open.remove(at));
+        match opened {
+            Some(opened) => found.push(PastExcursion {
+                opened_by: Some(opened.number),
+                closed_by: Some(jump.number),
+                delta_ns: opened.guess.delta,
+                lasted_ns: jump.guess.at.0.saturating_sub(opened.guess.at.0),
+            }),
+            None if jump.guess.delta.0 < 0 && was_ahead(jump, now) => found.push(PastExcursion {
+                opened_by: None,
+                closed_by: Some(jump.number),
+                delta_ns: DeltaNs(jump.guess.delta.0.saturating_neg()),
+                lasted_ns: 0,
+            }),
+            None => open.push(jump),
+        }
+    }
+    found
+}
+
+/// A leap that was taken back was no silence: it is as sure as what took it back.
+fn confirm_openings(jumps: &mut [PastJump], excursions: &[PastExcursion]) {
+    for (opened, closed) in excursions.iter().filter_map(|it| it.opened_by.zip(it.closed_by)) {
+        let of = |number: u64| jumps.iter().position(|jump| jump.number == number);
+        let (Some(opened), Some(closed)) = (of(opened), of(closed)) else { continue };
+        let leaps = jumps[opened].sightings.iter().any(|sighting| sighting.weight == Weight::Leap);
+        if leaps {
+            jumps[opened].certainty = jumps[opened].certainty.max(jumps[closed].certainty);
+        }
+    }
+}
+
+/// Whether the clock came from what is still the future.
+fn was_ahead(jump: &PastJump, now: WallNs) -> bool {
+    jump.guess.before > now
+}

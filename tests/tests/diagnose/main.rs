@@ -1,0 +1,7 @@
+//! `timejump diagnose`, run as its users run it, on copies of nodes whose stories are known.
+
+mod hostile;
+mod missing;
+mod recorded;
+mod redhat79;
+mod run;
