@@ -8,12 +8,14 @@ mod cpu;
 pub mod cri;
 pub mod docker;
 mod facts;
+pub mod journal;
 pub mod kubelet_log;
 pub mod logs;
 mod look;
 pub mod process;
 pub mod summary;
 pub mod tokens;
+pub mod wtmp;
 mod x509;
 
 pub use certificates::{Certificate, CertificateRole};
