@@ -52,16 +52,18 @@ impl BootFold {
         }
     }
 
-    /// The next entry of `source`. If there is a change right before it: the entry before.
+    /// The next entry of `source`. If there seems to be a change right before it: the entry before.
     pub(super) fn see(&mut self, moment: Moment, source: usize) -> Option<Moment> {
         self.entries += 1;
+        // journald begins another file when the clock goes back.
+        let ends_before = self.entries > 1 && self.last.monotonic_ns <= moment.monotonic_ns;
+        let mut before = Some(self.last).filter(|last| ends_before && differs(*last, moment));
         if moment.monotonic_ns < self.first.monotonic_ns {
             self.first = moment;
         }
         if moment.monotonic_ns >= self.last.monotonic_ns {
             self.last = moment;
         }
-        let mut before = None;
         if let Some(plateau) = self.plateaus.last_mut().filter(|_| self.open == Some(source)) {
             if !differs(plateau.last, moment) {
                 if moment.monotonic_ns >= plateau.last.monotonic_ns {

@@ -20,7 +20,9 @@ pub(super) struct Pages {
 
 struct Slot {
     number: u64,
-    bytes: Vec<u8>,
+    bytes: Box<[u8]>,
+    /// The last page has fewer.
+    filled: usize,
 }
 
 /// Why bytes are not to be had.
@@ -34,7 +36,7 @@ pub(super) enum Missing {
 
 impl Pages {
     pub(super) fn new(file: File, length: u64) -> Self {
-        let slots = (0..SLOTS).map(|_| Slot { number: u64::MAX, bytes: Vec::new() }).collect();
+        let slots = (0..SLOTS).map(|_| Slot { number: u64::MAX, bytes: Box::default(), filled: 0 }).collect();
         Self { file, length, slots, budget: length / PAGE as u64 * AGAIN + 4_096 }
     }
 
@@ -70,7 +72,9 @@ impl Pages {
                 .checked_sub(1)
                 .ok_or_else(|| Missing::Io(io::Error::other("refers to and fro without end: damaged")))?;
             slot.number = u64::MAX;
-            slot.bytes.resize(PAGE, 0);
+            if slot.bytes.is_empty() {
+                slot.bytes = vec![0; PAGE].into();
+            }
             let start = number.saturating_mul(PAGE as u64);
             let mut filled = 0;
             while filled < PAGE {
@@ -81,10 +85,10 @@ impl Pages {
                     Err(error) => return Err(Missing::Io(error)),
                 }
             }
-            slot.bytes.truncate(filled);
+            slot.filled = filled;
             slot.number = number;
         }
-        Ok(&slot.bytes)
+        Ok(&slot.bytes[..slot.filled])
     }
 }
 
@@ -109,5 +113,17 @@ mod tests {
         for offset in [content.len() as u64 - 1, content.len() as u64, u64::MAX - 1, u64::MAX] {
             assert!(matches!(pages.read(offset, &mut [0; 2]), Err(Missing::End)), "{offset}");
         }
+    }
+
+    #[test]
+    fn to_and_fro_comes_to_an_end() {
+        let file = tempfile::tempfile().unwrap();
+        let length = (SLOTS + 1) * PAGE;
+        file.set_len(length as u64).unwrap();
+        let mut pages = Pages::new(file, length as u64);
+        let far = (SLOTS * PAGE) as u64;
+        let reads = (0..100_000).take_while(|turn| pages.read(far * (turn % 2), &mut [0; 8]).is_ok()).count();
+        assert_eq!(reads, (SLOTS + 1) * 32 + 4_096);
+        assert!(matches!(pages.read(0, &mut [0; 8]), Err(Missing::Io(_))));
     }
 }

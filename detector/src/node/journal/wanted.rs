@@ -53,6 +53,9 @@ const CLOCKS: [&str; 14] = [
     "systemd-time-wait-sync",
 ];
 
+/// kubelet, and what holds it.
+const KUBELETS: [&str; 6] = ["kubelet", "kubelite", "k3s", "k3s-server", "k3s-agent", "rke2"];
+
 impl Default for Wanted {
     /// Those who keep clocks; and who notices that one was set: systemd, the kernel, kubelet.
     fn default() -> Self {
@@ -63,6 +66,7 @@ impl Default for Wanted {
         ));
         of.push(Speaker::of("systemd", &["Time has been changed", "System time", "Clock"]));
         of.push(Speaker::of("systemd-journald", &["Time jumped backwards", "time jump"]));
+        of.extend(KUBELETS.iter().map(|name| Speaker::of(name, &["zero or negative interval"])));
         Self {
             of,
             of_anybody: [
