@@ -1,6 +1,11 @@
 //! `timejump diagnose`
 
-use std::path::PathBuf;
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, BufWriter, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
@@ -13,8 +18,8 @@ use super::{
 use crate::{
     clock::WallNs,
     deliver::{OutputFormat, diagnosis_lines, diagnosis_screen},
-    diagnose::{Diagnosis, Live, Options, diagnose, look_at_copy},
-    node::{Version, cri::parse_endpoint},
+    diagnose::{Diagnosis, Live, Options, Scene, collect, diagnose, look_at_copy},
+    node::{Version, cri::parse_endpoint, journal::JournalReading},
 };
 
 /// Options of `timejump diagnose`.
@@ -50,6 +55,10 @@ pub(super) struct DiagnoseArgs {
     /// Who must have signed the apiservers' certificates (PEM); else what pods are given for that
     #[arg(long, value_name = "FILE", conflicts_with = "root")]
     apiserver_ca: Option<PathBuf>,
+    /// Also write a bundle: what is needed to diagnose this node elsewhere (tar xf FILE -C DIR; timejump diagnose --root DIR).
+    /// No signatures, no keys, of logs only stamps and what speaks of the clock
+    #[arg(long, value_name = "FILE", conflicts_with = "root")]
+    collect: Option<PathBuf>,
     /// For a copy: the moment for which to judge, such as 2024-02-06T05:16:46Z; else when the bundle was made, else that of
     /// the logs' last line
     #[arg(long, value_name = "TIME", requires = "root", value_parser = parse_instant)]
@@ -85,7 +94,7 @@ fn diagnosis(args: &DiagnoseArgs) -> Result<Diagnosis, Failure> {
         apiserver_ca: args.apiserver_ca.clone(),
     };
     for journal in &options.journals {
-        if let Err(error) = std::fs::File::open(journal) {
+        if let Err(error) = fs::File::open(journal) {
             return Err(Failure::new(exit::USAGE, format!("{}: {error}", journal.display())));
         }
     }
@@ -98,14 +107,34 @@ fn diagnosis(args: &DiagnoseArgs) -> Result<Diagnosis, Failure> {
     }
     block_on(async {
         let (mut live, scene) = Live::look(&options).await;
-        let diagnosis = diagnose(scene);
-        if !diagnosis.wants_samples() {
-            return Ok(diagnosis);
+        let mut diagnosis = diagnose(scene);
+        if diagnosis.wants_samples() {
+            let mut scene = diagnosis.scene;
+            live.sample(&mut scene).await;
+            diagnosis = diagnose(scene);
         }
-        let mut scene = diagnosis.scene;
-        live.sample(&mut scene).await;
-        Ok(diagnose(scene))
+        if let Some(path) = &args.collect {
+            write_bundle(path, &diagnosis.scene, live.journal())
+                .map_err(|error| Failure::new(exit::IO, format!("{}: {error}", path.display())))?;
+        }
+        Ok(diagnosis)
     })
+}
+
+/// Whole or not at all, and for its owner alone.
+fn write_bundle(path: &Path, scene: &Scene, journal: &JournalReading) -> io::Result<()> {
+    let partial = path.with_extension("partial");
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+    let mut out = BufWriter::new(file);
+    let written = collect(scene, journal, &mut out).and_then(|()| out.flush());
+    match written.and_then(|()| fs::rename(&partial, path)) {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            // What is left is of no use; that it cannot be removed changes nothing.
+            let _ = fs::remove_file(&partial);
+            Err(error)
+        }
+    }
 }
 
 fn parse_instant(text: &str) -> Result<WallNs, String> {

@@ -183,6 +183,13 @@ fn why(text: &mut String, diagnosis: &Diagnosis, colour: Colour) {
             span(excursion.lasted_ns)
         );
     }
+    if !past.earlier.is_empty() {
+        let _ = writeln!(text, "  in earlier boots, by the journal:");
+        for jump in past.earlier.iter().rev().take(MOST_LINES) {
+            let _ = writeln!(text, "    {}", printable(jump));
+        }
+        more(text, past.earlier.len(), MOST_LINES);
+    }
     let hints: Vec<&Sighting> = past.hints.iter().collect();
     if !hints.is_empty() {
         let _ = writeln!(text, "  also said, of no jump that is known or too small to be seen elsewhere:");

@@ -66,9 +66,9 @@ pub(super) fn anchors(scene: &Scene) -> Vec<Anchor> {
     let runtime = scene.facts.runtime.as_ref().and_then(|runtime| runtime.process);
     let of = |program: &str, process: Option<Process>, late: i128| {
         let process = process?;
-        let started = scene.logs.iter().flat_map(|log| log.starts.iter().map(move |start| (log, start)));
+        let mut started = scene.logs.iter().flat_map(|log| log.starts.iter().map(move |start| (log, start)));
         // The last line is that of the process that runs, whatever its stamp says.
-        let (log, start) = started.filter(|(_, start)| start.program == program).last()?;
+        let (log, start) = started.rfind(|(_, start)| start.program == program)?;
         let wall = start.wall?;
         let boot = i128::from(process.started.0);
         Some(Anchor {

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use super::{
     Bundle, BundleError, Options, Present, Scene, SourceState,
     files::{self, Files, under},
-    from_files,
+    from_files, witnesses,
 };
 use crate::{
     clock::{BootNs, Clocks, OffsetNs, SystemClocks, WallNs},
     ledger::Timeline,
     node::{
-        Container, Judge, JudgeSource, NodeFacts, Runtime, StatsClass, cri::Sample, logs::LogReading,
-        tokens::csi_pods_by_directory,
+        Container, Judge, JudgeSource, NodeFacts, Runtime, StatsClass, cri::Sample, journal::JournalReading,
+        logs::LogReading, tokens::csi_pods_by_directory,
     },
 };
 
@@ -27,20 +27,25 @@ pub(super) fn look(options: &Options) -> Result<Scene, BundleError> {
     let cert_dir = bundle.as_ref().and_then(|bundle| bundle.kubelet_cert_dir.clone()).map(PathBuf::from);
     let mut files = files::read(root, &place, cert_dir.as_deref(), &options.pki);
     let taken = bundle.as_ref().map(|bundle| WallNs(bundle.wall_ns.into()));
-    let known = options.now.or(taken).or_else(|| latest_stamp(&files));
+    let (journals, more) = witnesses::journals(&options.journals);
+    let journal = witnesses::read_journal(root, &journals);
+    let known = options.now.or(taken).or_else(|| latest_stamp(&files)).or_else(|| last_entry(&journal));
     let near = known.unwrap_or_else(today);
-    let (mut logs, mut read) = files::read_logs(root, &options.journals, near);
+    let (mut logs, mut read) = files::read_logs(root, &more, near);
     if known.is_none()
         && let Some(dated) = dated(&logs)
     {
         // Some lines name no year: others do.
-        (logs, read) = files::read_logs(root, &options.journals, dated);
+        (logs, read) = files::read_logs(root, &more, dated);
     }
     files.sources.extend(read);
     let (wall, present_by) = match (options.now, taken) {
         (Some(now), _) => (now, "as given".to_owned()),
         (None, Some(taken)) => (taken, "when the bundle was made".to_owned()),
-        (None, None) => last_line(&logs).unwrap_or((near, "by its newest file".to_owned())),
+        (None, None) => match last_entry(&journal) {
+            Some(last) => (last, "by the journal's last entry".to_owned()),
+            None => last_line(&logs).unwrap_or((near, "by its newest file".to_owned())),
+        },
     };
     // With another moment than the bundle's, what the boot clock showed then is not known.
     let boot = bundle.as_ref().filter(|_| options.now.is_none()).map(|bundle| BootNs(bundle.boottime_ns));
@@ -55,32 +60,29 @@ pub(super) fn look(options: &Options) -> Result<Scene, BundleError> {
     };
     let mut samples = Vec::new();
     let mut judges = Vec::new();
-    match &bundle {
-        Some(bundle) => {
-            files.sources.extend(bundle.sources.iter().cloned());
-            facts.runtime = bundle.runtime.as_ref().map(Runtime::from);
-            facts.kubelet = bundle.kubelet();
-            facts.containers.extend(bundle.containers.iter().map(Container::from));
-            facts.csi_pods.extend(bundle.csi_pods.iter().map(|uid| uid.as_str().into()));
-            let started = |process: crate::node::Process| process.started;
-            facts.kubelet_since = facts.kubelet.map(|kubelet| started(kubelet.process)).unwrap_or_default();
-            facts.runtime_since =
-                facts.runtime.as_ref().and_then(|runtime| runtime.process).map(started).unwrap_or_default();
-            samples = bundle.samples.iter().map(Sample::from).collect();
-            judges = judges_of(bundle, present);
-        }
-        None => {
-            files.sources.push(SourceState::unseen(
-                "live state",
-                "clocks, apiserver and container runtime of then are not in the copy",
-            ));
-            facts.runtime = runtime_by_log(&logs)
-                .or_else(|| (!facts.containers.is_empty()).then(|| runtime("docker", "")));
-        }
+    if let Some(bundle) = &bundle {
+        files.sources.extend(bundle.sources.iter().cloned());
+        facts.runtime = bundle.runtime.as_ref().map(Runtime::from);
+        facts.kubelet = bundle.kubelet();
+        facts.containers.extend(bundle.containers.iter().map(Container::from));
+        facts.csi_pods.extend(bundle.csi_pods.iter().map(|uid| uid.as_str().into()));
+        let started = |process: crate::node::Process| process.started;
+        facts.kubelet_since = facts.kubelet.map(|kubelet| started(kubelet.process)).unwrap_or_default();
+        facts.runtime_since =
+            facts.runtime.as_ref().and_then(|runtime| runtime.process).map(started).unwrap_or_default();
+        samples = bundle.samples.iter().map(Sample::from).collect();
+        judges = judges_of(bundle, present);
+    } else {
+        files.sources.push(SourceState::unseen(
+            "live state",
+            "clocks, apiserver and container runtime of then are not in the copy",
+        ));
+        facts.runtime =
+            runtime_by_log(&logs).or_else(|| (!facts.containers.is_empty()).then(|| runtime("docker", "")));
     }
     let mut sightings = from_files::of_volumes(&files.volumes, wall);
     sightings.extend(from_files::of_containers(&facts.containers, wall));
-    Ok(Scene {
+    let mut scene = Scene {
         host: bundle.as_ref().and_then(|bundle| bundle.host.clone()).or(files.host),
         root: root.clone(),
         present,
@@ -91,12 +93,21 @@ pub(super) fn look(options: &Options) -> Result<Scene, BundleError> {
         judges,
         own_apiserver,
         kubelet_root,
+        kubelet_cert_dir: cert_dir,
         volumes: files.volumes,
         logs,
         sightings,
         samples,
         sources: files.sources,
-    })
+        ..Scene::default()
+    };
+    witnesses::add(&mut scene, &journal);
+    Ok(scene)
+}
+
+/// The wall clock of the last entry of the last boot.
+fn last_entry(journal: &JournalReading) -> Option<WallNs> {
+    journal.boots.last().map(|boot| boot.last.wall)
 }
 
 fn today() -> WallNs {
@@ -139,8 +150,8 @@ fn runtime(name: &str, version: &str) -> Runtime {
 }
 
 fn runtime_by_log(logs: &[LogReading]) -> Option<Runtime> {
-    let starts = logs.iter().flat_map(|log| &log.starts);
-    let last = starts.filter(|start| start.program == "containerd").next_back()?;
+    let mut starts = logs.iter().flat_map(|log| &log.starts);
+    let last = starts.rfind(|start| start.program == "containerd")?;
     Some(runtime("containerd", last.version.as_deref().unwrap_or_default()))
 }
 

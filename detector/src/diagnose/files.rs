@@ -78,9 +78,9 @@ pub(super) fn read_logs(root: &Path, more: &[PathBuf], near: WallNs) -> (Vec<Log
     let local = Local { zone: zone.unwrap_or(TimeZone::UTC), near };
     let words = Words::new();
     let (found, compressed) = logs::find(root);
-    let named = found.into_iter().map(|path| (under(root, &path), path));
+    let here = found.into_iter().map(|path| (under(root, &path), path));
     let all: Vec<(PathBuf, PathBuf)> =
-        named.chain(more.iter().map(|path| (path.clone(), path.clone()))).collect();
+        here.chain(more.iter().map(|path| (path.clone(), path.clone()))).collect();
     let mut readings = Vec::new();
     for (path, name) in all {
         let reading = logs::scan(&path, &name, &local, &words);

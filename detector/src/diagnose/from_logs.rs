@@ -10,7 +10,7 @@ const SECOND_NS: i128 = 1_000_000_000;
 /// Who did it speaks at once, ns.
 const AT_ONCE_NS: i128 = 3 * SECOND_NS;
 /// Who merely notices does so when it wakes up the next time, ns.
-const NOTICED_NS: i128 = 300 * SECOND_NS;
+pub(super) const NOTICED_NS: i128 = 300 * SECOND_NS;
 /// kubelet asks for samples so often, what it takes to ask included, ns (`evictionMonitoringPeriod`).
 const POLL_NS: i128 = 13 * SECOND_NS;
 /// A step that is larger leaves its mark on the stamps around the line that tells of it, ns.

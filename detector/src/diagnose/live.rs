@@ -7,13 +7,14 @@ use std::{
     time::Duration,
 };
 
-use super::{ApiserverSeen, ClockState, Options, Present, Scene, SourceState, files, from_files};
+use super::{ApiserverSeen, ClockState, Options, Present, Scene, SourceState, files, from_files, witnesses};
 use crate::{
     clock::{BootNs, Clocks, Rtc, SystemClocks, WallNs, bracketed_offset},
     ledger::Timeline,
     node::{
         Judge, JudgeSource, Kubelet, Node, Places, RuntimeState,
         apiserver::{self, Apiserver, ApiserverClock, SERVICE_ACCOUNT_CA},
+        journal::JournalReading,
         process,
         tokens::{self, Listed, csi_pods},
     },
@@ -40,6 +41,7 @@ const KUBECONFIGS: [&str; 6] = [
 #[derive(Debug)]
 pub struct Live {
     node: Node,
+    journal: JournalReading,
 }
 
 impl Live {
@@ -57,7 +59,9 @@ impl Live {
         let root = Path::new("/");
         let mut files = files::read(root, &kubelet_root, cert_dir.as_deref(), &options.pki);
         let near = WallNs(SystemClocks.realtime_ns().into());
-        let (logs, read) = files::read_logs(root, &options.journals, near);
+        let (journals, more) = witnesses::journals(&options.journals);
+        let journal = witnesses::read_journal(root, &journals);
+        let (logs, read) = files::read_logs(root, &more, near);
         files.sources.extend(read);
         let urls = urls(&options.apiservers, process::flag(&words, "--kubeconfig"));
         let ca = ca(options.apiserver_ca.as_deref(), &files.volumes);
@@ -97,7 +101,7 @@ impl Live {
         facts.csi_pods = csi_pods(&kubelet_root, kubelet);
         let mut sightings = from_files::of_volumes(&files.volumes, present.wall);
         sightings.extend(from_files::of_containers(&facts.containers, present.wall));
-        let scene = Scene {
+        let mut scene = Scene {
             host: files.host.or_else(|| files::first_line(root, "proc/sys/kernel/hostname")),
             root: root.to_owned(),
             present,
@@ -110,6 +114,7 @@ impl Live {
             },
             own_apiserver: process::apiserver_is_here(),
             kubelet_root: Some(kubelet_root),
+            kubelet_cert_dir: cert_dir,
             facts,
             judges,
             volumes: files.volumes,
@@ -117,8 +122,15 @@ impl Live {
             sightings,
             samples: Vec::new(),
             sources: files.sources,
+            ..Scene::default()
         };
-        (Self { node }, scene)
+        witnesses::add(&mut scene, &journal);
+        (Self { node, journal }, scene)
+    }
+
+    /// What the journal said, which is not looked at twice.
+    pub fn journal(&self) -> &JournalReading {
+        &self.journal
     }
 
     /// Looks closer where a rate of the runtime's should stand still: one sample, which while it does moves nothing, and
@@ -160,8 +172,8 @@ fn urls(given: &[String], flag: Option<&str>) -> Vec<Apiserver> {
     if !found.is_empty() {
         return found;
     }
-    let configs = flag.into_iter().chain(KUBECONFIGS);
-    let url = configs.filter_map(|path| server(Path::new(path))).next();
+    let mut configs = flag.into_iter().chain(KUBECONFIGS);
+    let url = configs.find_map(|path| server(Path::new(path)));
     let apiserver = url.and_then(|url| Apiserver::new(&url, None).ok());
     apiserver.into_iter().collect()
 }

@@ -9,10 +9,14 @@ mod advice;
 mod anchor;
 mod assess;
 mod bundle;
+mod collect;
 mod copy;
 mod files;
 mod from_files;
+mod from_journal;
 mod from_logs;
+mod from_store;
+mod from_wtmp;
 mod live;
 mod past;
 mod problem;
@@ -20,6 +24,7 @@ mod reconstruct;
 mod scene;
 mod sighting;
 mod span;
+mod witnesses;
 
 use std::path::PathBuf;
 
@@ -27,11 +32,12 @@ pub use advice::{Names, Step};
 pub use anchor::Anchor;
 pub use assess::{is_problem, is_seen};
 pub use bundle::{Bundle, BundleError};
+pub use collect::collect;
 pub use from_logs::Disbelieved;
 pub use live::Live;
 pub use past::{Certainty, Guess, Past, PastExcursion, PastJump};
 pub use problem::{ClockProblem, ClockProblemKind};
-pub use reconstruct::{Present, reconstruct};
+pub use reconstruct::{Evidence, Present, reconstruct};
 pub use scene::{ApiserverSeen, ClockState, Scene, SourceState};
 pub use sighting::{Sighting, Weight, Witness};
 pub use span::Span;
@@ -110,18 +116,22 @@ pub fn look_at_copy(options: &Options) -> Result<Scene, BundleError> {
 /// What the scene comes to. Pure.
 pub fn diagnose(scene: Scene) -> Diagnosis {
     let mut sightings = scene.sightings.clone();
-    let mut disbelieved = Vec::new();
+    let mut disbelieved = scene.disbelieved.clone();
     for log in &scene.logs {
         let (found, not) = from_logs::sightings(log, scene.present.wall);
         sightings.extend(found);
         disbelieved.extend(not);
     }
-    let anchors = anchor::anchors(&scene);
-    let past = reconstruct(sightings, &anchors, disbelieved, scene.present);
-    let now = scene.present.boot.unwrap_or_else(|| past.now);
+    let mut anchors = anchor::anchors(&scene);
+    anchors.extend(scene.anchors.iter().cloned());
+    let mut past =
+        reconstruct(Evidence { sightings, anchors, is_complete: scene.journal_covers_boot }, scene.present);
+    past.disbelieved = disbelieved;
+    past.earlier.clone_from(&scene.earlier);
+    let now = scene.present.boot.unwrap_or(past.now);
     let clock = problem::problems(&scene.clocks, &past, scene.own_apiserver, scene.present.wall);
     let impacts = assess::impacts(&scene, &past, now);
     let names = Names { csi_pods: scene.facts.csi_pods.len(), ..Names::default() };
     let steps = advice::advice(&clock, &impacts, &names, now);
-    Diagnosis { now, past, clock, impacts, steps, scene }
+    Diagnosis { scene, now, past, clock, impacts, steps }
 }

@@ -80,6 +80,8 @@ pub struct Past {
     pub timeline: Timeline,
     /// What speaks of jumps of which nothing else is known: too little to conclude one.
     pub hints: Vec<Sighting>,
+    /// Jumps of earlier boots, for people.
+    pub earlier: Vec<String>,
     /// Lines that are not believed.
     pub disbelieved: Vec<Disbelieved>,
 }
@@ -106,11 +108,10 @@ impl PastJump {
 
 /// How sure a jump is of which these tell.
 pub(super) fn certainty(sightings: &[Sighting]) -> Certainty {
-    let shows = |sighting: &&Sighting| match (sighting.weight, sighting.witness) {
-        (Weight::Measured | Weight::Order | Weight::Reached | Weight::Leap, _) => true,
+    let shows = |sighting: &&Sighting| {
         // What was made in the future was made there, whatever is known of how the clock came there.
-        (_, Witness::Files | Witness::Lives) => true,
-        (Weight::Told | Weight::Said | Weight::Lone, _) => false,
+        matches!(sighting.witness, Witness::Files | Witness::Lives)
+            || !matches!(sighting.weight, Weight::Told | Weight::Said | Weight::Lone)
     };
     let mut sources: Vec<&str> = sightings.iter().filter(shows).map(|sighting| &*sighting.source).collect();
     sources.sort_unstable();
@@ -129,8 +130,7 @@ pub(super) fn certainty(sightings: &[Sighting]) -> Certainty {
     match (sources.len(), best) {
         _ if measured => Certainty::Certain,
         (2.., _) => Certainty::Certain,
-        (1, Some(Weight::Order | Weight::Reached)) => Certainty::Likely,
-        (1, Some(Weight::Told)) => Certainty::Likely,
+        (1, Some(Weight::Order | Weight::Reached | Weight::Told)) => Certainty::Likely,
         (1, _) if told => Certainty::Likely,
         _ => Certainty::Possible,
     }

@@ -6,7 +6,6 @@
 
 use super::{
     Anchor, Sighting, Span, Weight, Witness,
-    from_logs::Disbelieved,
     past::{Guess, Past, PastExcursion, PastJump, certainty},
 };
 use crate::{
@@ -27,7 +26,7 @@ const MOST: usize = 256;
 const BEFORE_ALL_NS: i128 = 3600 * SECOND_NS;
 
 /// The moment at which the diagnosis is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Present {
     /// What the wall clock shows.
     pub wall: WallNs,
@@ -88,13 +87,20 @@ impl Candidate {
     }
 }
 
-/// What is concluded from `sightings`, and from what the clocks showed together at `anchors`. `disbelieved` is passed on.
-pub fn reconstruct(
-    mut sightings: Vec<Sighting>,
-    anchors: &[Anchor],
-    disbelieved: Vec<Disbelieved>,
-    present: Present,
-) -> Past {
+/// What there is to conclude from.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// What sources tell of jumps.
+    pub sightings: Vec<Sighting>,
+    /// Moments of which both clocks are known.
+    pub anchors: Vec<Anchor>,
+    /// Whether every jump of this boot is among those that were measured.
+    pub is_complete: bool,
+}
+
+/// What is concluded.
+pub fn reconstruct(evidence: Evidence, present: Present) -> Past {
+    let Evidence { mut sightings, anchors, is_complete } = evidence;
     sightings.sort_by_key(|sighting| sighting.weight);
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut light = Vec::new();
@@ -113,8 +119,17 @@ pub fn reconstruct(
     let booted = present.boot.map(|boot| present.wall.0 - i128::from(boot.0));
     let (ahead, silences) = true_leaps(leaps, &candidates, booted);
     candidates.extend(ahead);
-    let silences = balance(&mut candidates, silences, anchors, present);
+    let silences = balance(&mut candidates, silences, &anchors, present);
     let mut hints = Vec::new();
+    if is_complete {
+        // Of an earlier boot, or not true: the clocks of this one are known all along.
+        let measured = |candidate: &Candidate| {
+            candidate.sightings.iter().any(|sighting| sighting.weight == Weight::Measured)
+        };
+        let (true_ones, others): (Vec<_>, Vec<_>) = candidates.into_iter().partition(measured);
+        candidates = true_ones;
+        hints.extend(others.into_iter().flat_map(|other| other.sightings));
+    }
     for sighting in silences.into_iter().chain(rest) {
         match candidates.iter_mut().find(|candidate| candidate.takes(&sighting)) {
             Some(candidate) => candidate.take(sighting),
@@ -127,7 +142,7 @@ pub fn reconstruct(
     let (timeline, now) = place(&mut jumps, present);
     let excursions = excursions(&jumps, present.wall);
     confirm_openings(&mut jumps, &excursions);
-    Past { jumps, now, excursions, timeline, hints, disbelieved }
+    Past { jumps, now, excursions, timeline, hints, earlier: Vec::new(), disbelieved: Vec::new() }
 }
 
 /// Of leaps ahead those are the clock's that it took back later, or that several logs show, from and to the same instants:

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Present, Sighting};
+use super::{Anchor, Disbelieved, Present, Sighting};
 use crate::{
     clock::DeltaNs,
     node::{Judge, NodeFacts, cri::Sample, logs::LogReading, tokens::Listed},
 };
 
 /// All that was looked at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Scene {
     /// The node's name, if it is known.
     pub host: Option<String>,
@@ -33,12 +33,22 @@ pub struct Scene {
     pub own_apiserver: bool,
     /// kubelet's root directory, as the node names it.
     pub kubelet_root: Option<PathBuf>,
+    /// kubelet's directory of certificates, if it was told another than the usual one.
+    pub kubelet_cert_dir: Option<PathBuf>,
     /// Token volumes.
     pub volumes: Vec<Listed>,
     /// Logs of text.
     pub logs: Vec<LogReading>,
     /// What other sources tell of jumps.
     pub sightings: Vec<Sighting>,
+    /// Moments of which both clocks are known.
+    pub anchors: Vec<Anchor>,
+    /// Lines that are not believed.
+    pub disbelieved: Vec<Disbelieved>,
+    /// Jumps of earlier boots, for people.
+    pub earlier: Vec<String>,
+    /// Whether the journal has seen all of the present boot, so that there was no jump that it does not have.
+    pub journal_covers_boot: bool,
     /// What the runtime says of CPU rates.
     pub samples: Vec<Sample>,
     /// What was looked at, and what could not be.

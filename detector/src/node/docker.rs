@@ -21,7 +21,7 @@ struct Config {
     #[serde(rename = "State", default)]
     state: State,
     #[serde(rename = "Config", default)]
-    config: Labelled,
+    given: Labelled,
 }
 
 #[derive(Default, Deserialize)]
@@ -47,9 +47,9 @@ pub fn containers(root: &Path) -> Vec<Container> {
 fn read(path: &Path) -> Option<Container> {
     let mut text = Vec::new();
     fs::File::open(path).ok()?.take(LARGEST).read_to_end(&mut text).ok()?;
-    let Config { id, created, state, config } = serde_json::from_slice(&text).ok()?;
+    let Config { id, created, state, given } = serde_json::from_slice(&text).ok()?;
     // Labels of kubelet's (pkg/kubelet/types/labels.go) and of dockershim's.
-    let label = |name: &str| config.labels.get(name).cloned();
+    let label = |name: &str| given.labels.get(name).cloned();
     if label("io.kubernetes.docker.type").as_deref() == Some("podsandbox") {
         return None;
     }

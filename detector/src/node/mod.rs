@@ -10,6 +10,7 @@ pub mod docker;
 mod facts;
 pub mod journal;
 pub mod kubelet_log;
+mod lines;
 pub mod logs;
 mod look;
 pub mod process;

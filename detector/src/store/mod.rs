@@ -9,7 +9,7 @@ mod retention;
 mod rows;
 
 pub use directory::{Directory, DirectoryError};
-pub use open::{OpenError, is_damage, open, peek};
+pub use open::{OpenError, is_damage, open, peek, read_only};
 pub use page::{Burst, Order};
 pub use retention::Retention;
 

@@ -87,16 +87,22 @@ pub fn open(directory: &Directory, retention: Retention) -> Result<(Store, Left)
 
 /// What an earlier run left in a directory that cannot be written to.
 pub fn peek(directory: &Path) -> Option<Left> {
+    read_only(directory)?.ok()?.left().ok()
+}
+
+/// The store in `directory`, to be read and not to be touched; nothing if there is none.
+pub fn read_only(directory: &Path) -> Option<rusqlite::Result<Store>> {
     let path = directory::database(directory);
     if !path.exists() {
         return None;
     }
-    let uri = format!("file:{}?immutable=1", path.display());
-    [path.to_string_lossy().into_owned(), uri].iter().find_map(|name| {
+    let open = |name: &str| {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        let connection = Connection::open_with_flags(name, flags).ok()?;
-        Store::new(connection, None, Retention::default()).ok()?.left().ok()
-    })
+        let connection = Connection::open_with_flags(name, flags)?;
+        Store::new(connection, None, Retention::default())
+    };
+    // Where not even its log may be written, it is read as it is.
+    Some(open(&path.to_string_lossy()).or_else(|_| open(&format!("file:{}?immutable=1", path.display()))))
 }
 
 /// Opens and looks whether it is whole. Command lines are in there: it is for its owner alone. (SQLite gives its log the

@@ -1,6 +1,8 @@
 //! `timejump diagnose`, run as its users run it, on copies of nodes whose stories are known.
 
 mod hostile;
+mod journal;
+mod live;
 mod missing;
 mod recorded;
 mod redhat79;

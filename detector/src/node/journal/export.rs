@@ -7,8 +7,8 @@ use std::io::BufRead;
 use super::{
     data::MOST_TEXT,
     gather::{Gathered, Said, Stamp, id, speaks_of_sleep},
-    lines::Lines,
 };
+use crate::node::lines::Lines;
 
 /// A field of interest is no longer, with its name.
 const LONGEST: usize = MOST_TEXT + 64;

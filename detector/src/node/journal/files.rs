@@ -9,7 +9,8 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use super::{binary, export, gather::Gathered, json, lines::Lines};
+use super::{binary, export, gather::Gathered, json};
+use crate::node::lines::Lines;
 
 /// Where journald keeps its journals: the lasting one and that of this boot. In each a directory a machine.
 pub const PLACES: [&str; 2] = ["/var/log/journal", "/run/log/journal"];

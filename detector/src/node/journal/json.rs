@@ -8,7 +8,8 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use super::{data::MOST_TEXT, export::Entry, gather::Gathered, lines::Lines};
+use super::{data::MOST_TEXT, export::Entry, gather::Gathered};
+use crate::node::lines::Lines;
 
 /// A line is no longer: journalctl leaves out what is longer than 4 KiB unless it is told not to.
 const LONGEST: usize = 1 << 20;

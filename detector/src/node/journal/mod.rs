@@ -16,7 +16,6 @@ mod files;
 mod fold;
 mod gather;
 mod json;
-mod lines;
 mod pages;
 mod told;
 mod wanted;

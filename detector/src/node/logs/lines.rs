@@ -2,12 +2,14 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, BufRead, BufReader, Seek as _, SeekFrom},
+    io::{self, BufReader, Seek as _, SeekFrom},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
 use rustix::fs::OFlags;
+
+use crate::node::lines;
 
 /// What is beyond this of a line is dropped.
 const LONGEST: usize = 64 << 10;
@@ -16,10 +18,8 @@ const MOST: u64 = 512 << 20;
 const BUFFER: usize = 256 << 10;
 
 /// The lines of a file.
-#[derive(Debug)]
 pub struct Lines {
-    reader: BufReader<File>,
-    line: Vec<u8>,
+    reader: lines::Lines<BufReader<File>>,
     number: u64,
     cut: bool,
 }
@@ -35,55 +35,26 @@ impl Lines {
         }
         let from = about.len().saturating_sub(MOST);
         file.seek(SeekFrom::Start(from))?;
-        let mut lines = Self {
-            reader: BufReader::with_capacity(BUFFER, file),
-            line: Vec::new(),
-            number: 0,
-            cut: from > 0,
-        };
+        let reader = BufReader::with_capacity(BUFFER, file);
+        let mut lines = Self { reader: lines::Lines::new(reader), number: 0, cut: from > 0 };
         if lines.cut {
             // Half a line.
-            lines.advance()?;
+            lines.read()?;
             lines.number = 0;
         }
         Ok(lines)
     }
 
     /// The next line, without its end, and its number, the first of what is read being 1; nothing at the end.
-    pub fn next(&mut self) -> io::Result<Option<(u64, &[u8])>> {
-        Ok(if self.advance()? { Some((self.number, &self.line)) } else { None })
+    pub fn read(&mut self) -> io::Result<Option<(u64, &[u8])>> {
+        let line = self.reader.next(LONGEST).map_err(io::Error::other)?;
+        self.number += u64::from(line.is_some());
+        Ok(line.map(|line| (self.number, line.bytes)))
     }
 
     /// Whether only the file's end is read.
     pub fn is_cut(&self) -> bool {
         self.cut
-    }
-
-    fn advance(&mut self) -> io::Result<bool> {
-        self.line.clear();
-        let mut any = false;
-        loop {
-            let available = match self.reader.fill_buf() {
-                Ok(available) => available,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            if available.is_empty() {
-                break;
-            }
-            any = true;
-            let end = available.iter().position(|byte| *byte == b'\n');
-            let taken = end.unwrap_or(available.len());
-            let room = LONGEST.saturating_sub(self.line.len());
-            self.line.extend_from_slice(&available[..taken.min(room)]);
-            let used = taken + usize::from(end.is_some());
-            self.reader.consume(used);
-            if end.is_some() {
-                break;
-            }
-        }
-        self.number += u64::from(any);
-        Ok(any)
     }
 }
 
@@ -98,7 +69,7 @@ mod tests {
         std::fs::write(&path, format!("a\n\n{}\nlast", "x".repeat(LONGEST * 5))).unwrap();
         let mut lines = Lines::open(&path).unwrap();
         let mut read = Vec::new();
-        while let Some((number, line)) = lines.next().unwrap() {
+        while let Some((number, line)) = lines.read().unwrap() {
             read.push((number, line.len()));
         }
         assert_eq!(read, [(1, 1), (2, 0), (3, LONGEST), (4, 4)]);

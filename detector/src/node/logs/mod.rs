@@ -6,6 +6,7 @@
 mod find;
 mod lines;
 mod reading;
+mod reduce;
 mod scan;
 mod stamp;
 mod words;
@@ -13,5 +14,6 @@ mod words;
 pub use find::find;
 pub use lines::Lines;
 pub use reading::{Claim, LogReading, Start, StuckSeen, Turning};
-pub use scan::{Local, scan};
+pub use reduce::reduce;
+pub use scan::{Local, read_messages, scan};
 pub use words::{Said, Words};

@@ -26,6 +26,8 @@ const UNKNOWN_SLACK_NS: i128 = 3600 * SECOND_NS;
 const MOST: usize = 2048;
 /// Leaps ahead that are kept: the largest. A node that was off has some as well.
 const MOST_LEAPS: usize = 64;
+/// What kubelet says of its cache.
+const STUCK: &[u8] = b"zero or negative interval (";
 /// Of a line that is quoted.
 const QUOTE: usize = 240;
 
@@ -41,7 +43,7 @@ pub struct Local {
 /// Reads the log at `path`, which the node names `name`.
 pub fn scan(path: &Path, name: &Path, local: &Local, words: &Words) -> LogReading {
     let mut scan = Scan::new(local);
-    scan.reading.path = name.to_owned();
+    name.clone_into(&mut scan.reading.path);
     let mut lines = match Lines::open(path) {
         Ok(lines) => lines,
         Err(error) => {
@@ -51,7 +53,7 @@ pub fn scan(path: &Path, name: &Path, local: &Local, words: &Words) -> LogReadin
     };
     scan.reading.cut = lines.is_cut();
     loop {
-        match lines.next() {
+        match lines.read() {
             Ok(Some((number, line))) => scan.line(number, line, words),
             Ok(None) => break,
             Err(error) => {
@@ -59,6 +61,20 @@ pub fn scan(path: &Path, name: &Path, local: &Local, words: &Words) -> LogReadin
                 break;
             }
         }
+    }
+    scan.end()
+}
+
+/// What kubelet and the runtime say in messages that have their stamps beside them: number, stamp, text. Of stamps that go
+/// back or leap nothing is said.
+pub fn read_messages<'a>(name: &str, messages: impl Iterator<Item = (u64, WallNs, &'a str)>) -> LogReading {
+    let mut scan = Scan::new(&Local { zone: TimeZone::UTC, near: WallNs(0) });
+    scan.reading.path = name.into();
+    for (number, wall, message) in messages {
+        scan.reading.lines = number;
+        let first = scan.reading.span.map_or(wall, |(first, _)| first);
+        scan.reading.span = Some((first, wall));
+        scan.of_program(number, message.as_bytes());
     }
     scan.end()
 }
@@ -105,8 +121,14 @@ impl Scan {
             let claim = Claim { line: number, wall, said, by: speaker(line), text: quoted(line) };
             self.reading.left_out += push(&mut self.reading.claims, claim);
         }
+        self.of_program(number, line);
+    }
+
+    /// What kubelet and the container runtime say.
+    fn of_program(&mut self, number: u64, line: &[u8]) {
+        let wall = self.reading.span.map(|(_, last)| last);
         // The one text of lines that come by the thousand is looked for first.
-        if contains(line, b"zero or negative interval (") {
+        if contains(line, STUCK) {
             self.stuck(number, line);
         } else if let Some((program, version)) = start(line) {
             let start = Start { line: number, wall, program, version };
@@ -228,6 +250,11 @@ fn contains(line: &[u8], text: &[u8]) -> bool {
             .enumerate()
             .filter(|(_, byte)| **byte == text[0])
             .any(|(at, _)| line[at..].starts_with(text))
+}
+
+/// Whether a line is of kubelet or the container runtime, and of interest.
+pub(super) fn is_of_program(line: &[u8]) -> bool {
+    contains(line, STUCK) || start(line).is_some()
 }
 
 /// kubelet's main loop begins (pkg/kubelet/kubelet.go: `syncLoop`); containerd's first line (cmd/containerd/command/main.go).

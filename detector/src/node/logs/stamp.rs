@@ -48,13 +48,12 @@ impl Stamps {
         let (text, form) = find(head)?;
         let (whole, fraction_ns, resolution_ns) = split_fraction(text, form);
         let known = self.last.as_ref().filter(|(text, _)| text == whole).map(|(_, stamp)| *stamp);
-        let stamp = match known {
-            Some(stamp) => stamp,
-            None => {
-                let stamp = self.convert(whole, form)?;
-                self.last = Some((whole.to_vec(), stamp));
-                stamp
-            }
+        let stamp = if let Some(stamp) = known {
+            stamp
+        } else {
+            let stamp = self.convert(whole, form)?;
+            self.last = Some((whole.to_vec(), stamp));
+            stamp
         };
         Some(Stamp { wall: WallNs(stamp.wall.0 + fraction_ns), resolution_ns, ..stamp })
     }
@@ -111,6 +110,26 @@ impl Stamps {
     }
 }
 
+/// The stamp that a line begins with, as a line of its own would begin with it; nothing if there is none.
+pub(super) fn text(line: &[u8]) -> Option<Vec<u8>> {
+    let most = if line.first() == Some(&b'{') { JSON_HEAD } else { HEAD };
+    let (text, form) = find(&line[..line.len().min(most)])?;
+    let seconds = form.seconds();
+    let rest = &text[seconds.min(text.len())..];
+    let of_fraction = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b',');
+    let fraction = rest.iter().take_while(|byte| of_fraction(byte)).count();
+    let zone = match (form, rest.get(fraction)) {
+        (Form::Iso, Some(b'Z')) => 1,
+        (Form::Iso, Some(b'+' | b'-')) => {
+            let offset = |byte: &u8| byte.is_ascii_digit() || *byte == b':';
+            1 + rest[fraction + 1..].iter().take_while(|byte| offset(byte)).count()
+        }
+        _ => 0,
+    };
+    let stamp = &text[..seconds + fraction + zone];
+    Some(if form == Form::Klog { [b"I", stamp].concat() } else { stamp.to_vec() })
+}
+
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -125,6 +144,18 @@ enum Form {
     Iso,
     /// `1780301196.037014`: `journalctl -o short-unix`, auditd, JSON of Kubernetes' components.
     Epoch,
+}
+
+impl Form {
+    /// How long it is to the second.
+    fn seconds(self) -> usize {
+        match self {
+            Self::Klog => 13,
+            Self::Syslog => 15,
+            Self::Iso => 19,
+            Self::Epoch => 10,
+        }
+    }
 }
 
 /// Where the stamp is, and in which form.
@@ -161,12 +192,12 @@ fn after<'a>(line: &'a [u8], what: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// Whether `line` looks so: `9` stands for a digit, all else for itself.
-fn looks(line: &[u8], like: &[u8]) -> bool {
-    line.len() >= like.len()
-        && line.iter().zip(like).all(|(byte, like)| match like {
-            b'9' => byte.is_ascii_digit(),
-            like => byte == like,
-        })
+fn looks(line: &[u8], shape: &[u8]) -> bool {
+    line.len() >= shape.len()
+        && line
+            .iter()
+            .zip(shape)
+            .all(|(byte, want)| if *want == b'9' { byte.is_ascii_digit() } else { byte == want })
 }
 
 fn is_klog(line: &[u8]) -> bool {
@@ -174,7 +205,7 @@ fn is_klog(line: &[u8]) -> bool {
 }
 
 fn is_syslog(line: &[u8]) -> bool {
-    let day = |at: usize| line.get(at).is_some_and(|byte| byte.is_ascii_digit());
+    let day = |at: usize| line.get(at).is_some_and(u8::is_ascii_digit);
     line.len() > 15
         && line[3] == b' '
         && (line[4] == b' ' || day(4))
@@ -193,20 +224,14 @@ fn epoch(line: &[u8]) -> Option<(&[u8], Form)> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_digit()).count();
     // Kubernetes' components give milliseconds.
     match digits {
-        10 => Some((line, Form::Epoch)),
-        13 => Some((line, Form::Epoch)),
+        10 | 13 => Some((line, Form::Epoch)),
         _ => None,
     }
 }
 
 /// The stamp to the second, what is beyond it and what that is cut to, ns.
 fn split_fraction(text: &[u8], form: Form) -> (&[u8], i128, i128) {
-    let seconds = match form {
-        Form::Klog => 13,
-        Form::Syslog => 15,
-        Form::Iso => 19,
-        Form::Epoch => 10,
-    };
+    let seconds = form.seconds();
     let rest = &text[seconds..];
     let fraction = match (form, rest.first()) {
         (Form::Epoch, Some(b'0'..=b'9')) => &rest[..3],

@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::{clock::WallNs, node::Pod};
 
@@ -123,6 +124,36 @@ impl Claims {
         })
     }
 
+    /// As a JWT of the same claims without a signature: for whoever diagnoses a copy.
+    pub fn unsigned(&self) -> String {
+        let seconds = |wall: WallNs| i64::try_from(wall.0 / 1_000_000_000).unwrap_or(0);
+        let named = |name: &Option<String>| name.as_ref().map(|name| json!({ "name": name }));
+        let mut payload = json!({
+            "iat": seconds(self.issued), "nbf": seconds(self.not_before), "exp": seconds(self.expires),
+            "aud": self.audiences, "kubernetes.io": {},
+        });
+        let kubernetes = &mut payload["kubernetes.io"];
+        let mut set = |key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                kubernetes[key] = value;
+            }
+        };
+        set("namespace", self.namespace.as_ref().map(|name| json!(name)));
+        set("node", named(&self.node));
+        set("serviceaccount", named(&self.service_account));
+        let pod = self.pod.is_some() || self.pod_uid.is_some();
+        set("pod", pod.then(|| json!({ "name": self.pod, "uid": self.pod_uid })));
+        set("warnafter", self.warn_after.map(|after| json!(seconds(after))));
+        if let Some(issuer) = &self.issuer {
+            payload["iss"] = json!(issuer);
+        }
+        format!(
+            "{}.{}.",
+            URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#),
+            URL_SAFE_NO_PAD.encode(payload.to_string())
+        )
+    }
+
     /// The pod that it says it is bound to, if that is the one whose directory has the name `uid`.
     pub fn pod_of(&self, uid: &str) -> Option<Pod> {
         let said = self.pod_uid.as_deref().is_none_or(|said| said == uid);
@@ -156,8 +187,6 @@ fn time(name: &'static str, seconds: Option<i64>) -> Result<WallNs, ClaimsError>
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
 
     fn decoded(payload: &Value) -> Result<Claims, ClaimsError> {
@@ -194,6 +223,16 @@ mod tests {
         let names = (claims.namespace, claims.pod, claims.pod_uid, claims.node, claims.service_account);
         let want = ["kube-system", "coredns-1", "u", "redhat79", "coredns"].map(|name| Some(name.to_owned()));
         assert_eq!(names, want.into());
+    }
+
+    #[test]
+    fn unsigned_claims_are_the_same() {
+        for payload in [extended(), json!({"iat": 1, "exp": 2, "kubernetes.io": {}})] {
+            let claims = decoded(&payload).unwrap();
+            let jwt = claims.unsigned();
+            assert!(jwt.ends_with('.'));
+            assert_eq!(Claims::decode(jwt.split('.').nth(1).unwrap().as_bytes()), Ok(claims));
+        }
     }
 
     #[test]

@@ -4,31 +4,31 @@ use std::io::{BufRead, ErrorKind};
 
 use memchr::memchr;
 
-pub(super) struct Lines<R> {
+pub(in crate::node) struct Lines<R> {
     reader: R,
     line: Vec<u8>,
     /// Bytes read so far.
-    pub(super) read: u64,
+    pub(in crate::node) read: u64,
 }
 
 /// A line, or what there is of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub(in crate::node) struct Line<'a> {
     /// Without its end.
-    pub(super) bytes: &'a [u8],
+    pub(in crate::node) bytes: &'a [u8],
     /// It is longer than that.
-    pub(super) cut: bool,
+    pub(in crate::node) cut: bool,
     /// It has an end. The last line of a stream that was cut off has none.
-    pub(super) ended: bool,
+    pub(in crate::node) ended: bool,
 }
 
 impl<R: BufRead> Lines<R> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(in crate::node) fn new(reader: R) -> Self {
         Self { reader, line: Vec::new(), read: 0 }
     }
 
     /// The next line, at most `most` bytes of it. Nothing at the end.
-    pub(super) fn next(&mut self, most: usize) -> Result<Option<Line<'_>>, String> {
+    pub(in crate::node) fn next(&mut self, most: usize) -> Result<Option<Line<'_>>, String> {
         self.line.clear();
         let (mut any, mut cut, mut ended) = (false, false, false);
         while !ended {
@@ -53,7 +53,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next `length` bytes, at most `most` of them; the others are passed over. Nothing if there are fewer.
-    pub(super) fn bytes(&mut self, length: u64, most: usize) -> Result<Option<&[u8]>, String> {
+    pub(in crate::node) fn bytes(&mut self, length: u64, most: usize) -> Result<Option<&[u8]>, String> {
         self.line.clear();
         let mut left = length;
         while left > 0 {
