@@ -7,6 +7,7 @@ mod history;
 mod node;
 mod print;
 mod remote;
+mod report;
 mod run;
 mod select;
 mod show;
@@ -44,6 +45,8 @@ enum Command {
     History(history::HistoryArgs),
     /// Everything about one jump
     Show(show::ShowArgs),
+    /// One incident as an HTML page: what happened, who suffers until when, what to do
+    Report(report::ReportArgs),
     /// Containers, and whether their CPU rates can be trusted
     Stats(stats::StatsArgs),
     /// Service-account tokens, and whether an apiserver accepts them
@@ -129,6 +132,7 @@ pub fn main() -> ExitCode {
         Command::Watch(args) => watch::watch(&args),
         Command::History(args) => history::history(&args),
         Command::Show(args) => show::show(&args),
+        Command::Report(args) => report::report(&args),
         Command::Stats(args) => stats::stats(&args),
         Command::Tokens(args) => tokens::tokens(&args),
         Command::Diagnose(args) => diagnose::run(&args),

@@ -12,6 +12,7 @@ mod json;
 mod node_report;
 mod output;
 mod printer;
+pub mod report;
 mod show;
 mod stats_screen;
 mod status_screen;

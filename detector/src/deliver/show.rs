@@ -91,7 +91,7 @@ pub fn show_screen(shown: &Shown, colour: Colour) -> String {
 }
 
 /// What a piece of evidence says.
-fn reason(evidence: Evidence) -> &'static str {
+pub(super) fn reason(evidence: Evidence) -> &'static str {
     match evidence {
         Evidence::LeapSecond => "a leap second",
         Evidence::TakesBack => "takes back an earlier jump",

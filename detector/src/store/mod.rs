@@ -3,12 +3,14 @@
 //! The schema is `schema.sql`, for programs and for people who open the file with `sqlite3`.
 
 mod directory;
+mod incident;
 mod open;
 mod page;
 mod retention;
 mod rows;
 
 pub use directory::{Directory, DirectoryError};
+pub use incident::Crowd;
 pub use open::{OpenError, is_damage, open, peek, read_only};
 pub use page::{Burst, Order};
 pub use retention::Retention;

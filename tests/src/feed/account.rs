@@ -84,6 +84,11 @@ impl Account {
         (self.reporter.complete(jump, known), now)
     }
 
+    /// Time goes by; never back.
+    pub(super) fn pass(&mut self, now_ms: u64) {
+        self.at = self.at.max(BootNs(now_ms.saturating_mul(1_000_000)));
+    }
+
     /// So many steps were lost.
     pub(super) fn miss(&self, missed: u64) -> Missed {
         Missed { boot_id: Arc::clone(&self.boot_id), at: self.at, missed }

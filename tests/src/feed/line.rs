@@ -21,6 +21,11 @@ pub enum Line {
         /// The impact.
         impact: ImpactLine,
     },
+    /// `{"now_ms": 60000}`: it is so long after boot by now.
+    Now {
+        /// When, ms since boot.
+        now_ms: u64,
+    },
     /// `{"missed": 3}`: so many steps were lost.
     Missed {
         /// How many.

@@ -119,6 +119,7 @@ impl Feed {
                 }
             }
             Line::Impact { impact } => self.journal.tell(Message::Impact(Impact::from(impact))),
+            Line::Now { now_ms } => locked(&self.account).pass(now_ms),
             Line::Missed { missed } => {
                 let missed = locked(&self.account).miss(missed);
                 self.journal.tell(Message::Missed(missed));

@@ -18,7 +18,10 @@ use super::{
     v1::{self, time_jump_client::TimeJumpClient},
 };
 use crate::{
-    deliver::{ContainersReport, Message, Shown, Status, TokensReport},
+    deliver::{
+        ContainersReport, Message, Shown, Status, TokensReport,
+        report::{Incident, Which},
+    },
     ledger::Jump,
 };
 
@@ -202,6 +205,12 @@ impl Client {
     /// The tokens, and whether an apiserver accepts them.
     pub async fn tokens(&mut self) -> Result<TokensReport, ConnectError> {
         Ok(in_time(self.inner.list_tokens(v1::ListTokensRequest {})).await?.try_into()?)
+    }
+
+    /// One incident with all that belongs to it, within bounds.
+    pub async fn incident(&mut self, which: Which) -> Result<Incident, ConnectError> {
+        let request = v1::GetIncidentRequest::from(which);
+        Ok(in_time(self.inner.get_incident(request)).await?.try_into()?)
     }
 
     /// How the daemon stands.

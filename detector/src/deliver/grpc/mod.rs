@@ -3,6 +3,7 @@
 mod client;
 mod convert;
 mod enums;
+mod incident;
 mod node;
 mod service;
 mod token;

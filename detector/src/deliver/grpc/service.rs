@@ -14,6 +14,7 @@ use crate::{
     clock::WallNs,
     deliver::{
         Backend, Shown,
+        report::{Incident, Which},
         stream::{Feed, Filter},
     },
     ledger::Jump,
@@ -139,6 +140,18 @@ impl TimeJump for Service {
         let report = self.backend.tokens().await;
         let report = report.map_err(|error| Status::unavailable(error.to_string()))?;
         Ok(Response::new((&report).into()))
+    }
+
+    async fn get_incident(
+        &self,
+        request: Request<v1::GetIncidentRequest>,
+    ) -> Result<Response<v1::Incident>, Status> {
+        let which = Which::from(request.into_inner());
+        let found = self.backend.read(move |store| Incident::gather(store, which)).await;
+        let found = found
+            .map_err(unreadable)?
+            .ok_or_else(|| Status::not_found(format!("there is no {which} in the store, or no longer")))?;
+        Ok(Response::new((&found).into()))
     }
 
     async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Result<Response<v1::Status>, Status> {

@@ -1,6 +1,7 @@
-//! What machines ask over HTTP: metrics, health, status.
+//! What is asked over HTTP: by machines metrics, health and status; by people the report of the last incident.
 
 mod metrics;
+mod report;
 
 use axum::{
     Router,
@@ -13,12 +14,10 @@ use axum::{
 use super::{Backend, Message, json_line, locked};
 use crate::clock::{BootNs, Clocks, SystemClocks};
 
-const INDEX: &str = "timejump: /metrics /healthz /readyz /status\n";
-
 /// All that is served.
 pub fn router(backend: Backend) -> Router {
     Router::new()
-        .route("/", get(|| async { INDEX }))
+        .route("/", get(report::live))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
