@@ -184,6 +184,11 @@ fn metrics_and_health_over_http() {
         answer
     };
     for (path, wanted) in [
+        ("/", "<h1>No jump so far.</h1>"),
+        ("/", "<a href=\"/metrics\">"),
+        ("/", "content-security-policy: default-src 'none';"),
+        ("/?jump=1", "404"),
+        ("/?jump=x", "400"),
         ("/healthz", "ok"),
         ("/readyz", "ok: capturing by"),
         ("/status", "\"type\":\"status\""),

@@ -79,6 +79,7 @@ impl Args {
         tests.args(["test", "--workspace", "--exclude", "detector-ebpf", "--"]).args(&self.arguments);
         tests.env("TIMEJUMP_XTASK", xtask).env("TIMEJUMP_BIN", detector);
         tests.env("TIMEJUMP_PYTHON", &programs.python).env("TIMEJUMP_PROMTOOL", &programs.promtool);
+        tests.env("TIMEJUMP_CHROMIUM", &programs.chromium);
         if self.no_vm {
             tests.env("TIMEJUMP_NO_VM", "1");
         }

@@ -1,6 +1,7 @@
 //! What building and testing need: found, or else fetched.
 
 mod bpf_linker;
+mod chromium;
 mod packages;
 mod promtool;
 mod python;
@@ -30,6 +31,8 @@ pub struct ForTests {
     pub python: PathBuf,
     /// Prometheus's checker of metrics.
     pub promtool: PathBuf,
+    /// A browser that needs no screen.
+    pub chromium: PathBuf,
 }
 
 /// What building needs.
@@ -74,7 +77,9 @@ pub fn for_tests(layout: &Layout) -> Result<ForTests> {
     eprintln!("xtask: {}: follows the stream in tests", python.display());
     let promtool = promtool::provide(layout)?;
     eprintln!("xtask: {}: checks the metrics in tests", promtool.display());
-    Ok(ForTests { python, promtool })
+    let chromium = chromium::provide()?;
+    eprintln!("xtask: {}: opens reports in tests", chromium.display());
+    Ok(ForTests { python, promtool, chromium })
 }
 
 /// Everything that guests are made of.

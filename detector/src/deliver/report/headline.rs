@@ -1,5 +1,7 @@
 //! What happened, in a sentence; what is still wrong, in a few.
 
+use std::collections::BTreeSet;
+
 use super::{
     incident::Incident,
     words::{away, long, safe, telling},
@@ -8,7 +10,7 @@ use crate::{
     capture::StepPath,
     clock::{DeltaNs, WallNs},
     deliver::{Status, human::name},
-    impact::{Confidence, Kind, State},
+    impact::{Confidence, Impact, Kind, State},
     ledger::{Excursion, Jump, Verdict, WindowKind},
     store::Crowd,
 };
@@ -77,14 +79,14 @@ impl Headline {
         };
         let wrongs = wrongs(incident, now(status));
         let excursion = incident.excursion.as_ref();
-        let is_away = excursion.is_some_and(|excursion| excursion.closed.is_none());
+        let is_away = excursion.is_some_and(|it| it.closed.is_none() && *it.boot_id == *status.boot_id);
         let stage = match (is_away, wrongs.is_empty()) {
             (_, false) if !is_away => Stage::Aftermath,
             (true, _) => Stage::Away,
             _ => Stage::Over,
         };
         let title = match excursion {
-            Some(excursion) => of_excursion(excursion, first, last),
+            Some(excursion) => of_excursion(excursion, is_away, first, last),
             None if incident.total > 1 => of_burst(incident, first, last),
             None => of_jump(first),
         };
@@ -124,9 +126,13 @@ fn ahead(delta: DeltaNs) -> &'static str {
     if delta.0 < 0 { "behind" } else { "ahead" }
 }
 
-fn of_excursion(excursion: &Excursion, first: &Jump, last: &Jump) -> String {
+fn of_excursion(excursion: &Excursion, is_away: bool, first: &Jump, last: &Jump) -> String {
     let far = format!("{} {}", long(excursion.delta.magnitude()), ahead(excursion.delta));
-    let Some(closed) = excursion.closed else { return format!("The clock went {far} and is still there") };
+    let closed = match excursion.closed {
+        Some(closed) => closed,
+        None if is_away => return format!("The clock went {far} and is still there"),
+        None => return format!("The clock went {far}; since then the machine was booted"),
+    };
     // It may lie between jumps that are not named here.
     if first.boot_id != last.boot_id {
         return format!("The clock went {far}, and came back over a reboot");
@@ -227,13 +233,15 @@ fn wrongs(incident: &Incident, now: Option<WallNs>) -> Vec<Wrong> {
     kinds.sort_by_key(|kind| telling(kind).harm);
     kinds
         .iter()
-        .map(|kind| wrong(kind, &lasting().filter(|crowd| crowd.kind == *kind).collect::<Vec<_>>(), now))
+        .map(|kind| {
+            wrong(incident, kind, &lasting().filter(|crowd| crowd.kind == *kind).collect::<Vec<_>>(), now)
+        })
         .collect()
 }
 
-fn wrong(kind: &str, crowds: &[&Crowd], now: Option<WallNs>) -> Wrong {
+fn wrong(incident: &Incident, kind: &str, crowds: &[&Crowd], now: Option<WallNs>) -> Wrong {
     let sum = |of: fn(&Crowd) -> u64| -> u64 { crowds.iter().map(|crowd| of(crowd)).sum() };
-    let (count, pods) = (sum(|crowd| crowd.impacts), sum(|crowd| crowd.pods));
+    let count = sum(|crowd| crowd.impacts);
     let observed = sum(|crowd| if crowd.confidence == Confidence::Observed { crowd.impacts } else { 0 });
     let last = if count > 1 { "the last of them until" } else { "until" };
     let until = match (crowds.iter().filter_map(|crowd| crowd.until).max(), sum(|crowd| crowd.endless)) {
@@ -243,13 +251,30 @@ fn wrong(kind: &str, crowds: &[&Crowd], now: Option<WallNs>) -> Wrong {
         }
         _ => "no end is in sight".to_owned(),
     };
-    let of = match pods {
-        0 => String::new(),
-        1 if count > 1 => " (1 pod)".to_owned(),
-        // A pod whose victims stand differently is counted for each.
-        _ if pods < count && crowds.len() == 1 => format!(" ({pods} pods)"),
+    let of = match pods(incident, kind, crowds, count) {
+        Some(1) if count > 1 => " (1 pod)".to_owned(),
+        Some(pods) if pods < count => format!(" ({pods} pods)"),
         _ => String::new(),
     };
     let telling = telling(kind);
     Wrong { telling: telling.count(count) + &of, harm: telling.harm.class(), until, observed, count }
+}
+
+/// Of how many pods they are, if that can be told: those that stand differently are counted apart.
+fn pods(incident: &Incident, kind: &str, crowds: &[&Crowd], count: u64) -> Option<u64> {
+    if let [one] = crowds {
+        return Some(one.pods).filter(|pods| *pods > 0);
+    }
+    let lasts = |impact: &&Impact| {
+        impact.kind == kind && impact.state == State::Open && impact.confidence != Confidence::Refuted
+    };
+    let named = || incident.impacts.iter().filter(lasts);
+    if u64::try_from(named().count()) != Ok(count) {
+        return None;
+    }
+    let pods: BTreeSet<_> = named()
+        .filter(|impact| impact.subject.kind == "pod")
+        .map(|impact| (&impact.subject.namespace, &impact.subject.name))
+        .collect();
+    u64::try_from(pods.len()).ok().filter(|pods| *pods > 0)
 }

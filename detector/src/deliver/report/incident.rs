@@ -122,7 +122,10 @@ fn range(store: &Store, which: Which) -> rusqlite::Result<Option<Range>> {
                 store.burst(end.burst)?.map_or(closed.by, |it| it.last.max(closed.by))
             }
             (Some(closed), None) => closed.by,
-            (None, _) => newest.map_or(excursion.opened_by, |newest| newest.sequence),
+            // After a boot the clock is wherever the RTC, or whoever has set it since, has put it.
+            (None, _) => newest
+                .filter(|newest| newest.boot_id == excursion.boot_id)
+                .map_or(excursion.opened_by, |newest| newest.sequence),
         };
         // To and fro within one burst: one of its excursions is not the whole story, unless it is asked for.
         let burst = end.filter(|end| end.burst < excursion.opened_by).map(|end| end.burst);

@@ -71,7 +71,7 @@ fn content(incident: &Incident, status: &Status, headline: &Headline) -> Markup 
     let daemon = status.daemon.as_ref();
     let present = daemon.map(|daemon| trace.now(&status.boot_id, daemon.now_boottime_ns));
     let groups = lanes::groups(incident, &trace);
-    let open = incident.excursion.as_ref().filter(|excursion| excursion.closed.is_none());
+    let open = incident.excursion.as_ref().filter(|it| it.closed.is_none() && *it.boot_id == *status.boot_id);
     let chart = Chart {
         trace: &trace,
         groups: &groups,

@@ -3,6 +3,8 @@
 
 /// Levels that are less than this part of the largest are drawn at 0.
 const BLIND: i128 = 1_000_000_000;
+/// A level that is nearer to 0 than this part of the range is lost on a linear scale.
+const CLOSE: i128 = 20;
 /// Steps of the logarithm between two powers of two.
 const FINE: u128 = 1 << 20;
 
@@ -20,20 +22,14 @@ pub(super) struct Scale {
 impl Scale {
     /// One for `levels`, ns, between `top` and `bottom`; 0 is always on it.
     pub(super) fn new(levels: &[i128], top: i64, bottom: i64) -> Self {
-        let mut seen: Vec<i128> = levels.to_vec();
-        seen.push(0);
-        seen.sort_unstable();
-        let (low, high) = (seen[0], seen[seen.len() - 1]);
-        let largest = low.abs().max(high);
-        seen.retain(|level| *level == 0 || level.abs() > largest / BLIND);
-        seen.dedup();
-        let closest = seen.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(0);
+        let (low, high) =
+            levels.iter().fold((0, 0), |(low, high), level| (low.min(*level), high.max(*level)));
+        let largest = high.max(-low);
         let linear = Self { unit: None, low, high, top, bottom };
-        if closest * 20 >= high - low {
-            return linear;
-        }
-        let least = seen.iter().filter(|level| **level != 0).map(|level| level.unsigned_abs()).min();
-        let unit = least.map(|least| (least / 8).max(1));
+        // The nearest to home: two that are far from it and close together no scale of this kind tells apart.
+        let near = levels.iter().map(|level| level.abs()).filter(|level| *level > largest / BLIND).min();
+        let Some(near) = near.filter(|near| near * CLOSE < high - low) else { return linear };
+        let unit = Some((near.unsigned_abs() / 8).max(1));
         let scale = Self { unit, ..linear };
         Self { low: scale.mapped(low), high: scale.mapped(high), ..scale }
     }
@@ -88,6 +84,11 @@ mod tests {
         let [high, home, low] = [55 * DAY, 0, -3 * SECOND / 2].map(|level| scale.y(level));
         assert_eq!((high, low), (0, 150));
         assert!(low - home >= 12 && home > 100, "{home}");
+    }
+
+    #[test]
+    fn levels_close_together_far_from_home_are_to_scale() {
+        assert!(!Scale::new(&[0, DAY, DAY + SECOND], 0, 150).is_logarithmic());
     }
 
     #[test]

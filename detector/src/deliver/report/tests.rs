@@ -291,6 +291,23 @@ fn over_a_reboot_the_axis_is_torn() {
 }
 
 #[test]
+fn an_excursion_that_no_jump_took_back() {
+    let mut incident = incident(Vec::new());
+    incident.excursion.as_mut().unwrap().closed = None;
+    incident.jumps.truncate(1);
+    let mut now = status(200 * SECOND.unsigned_abs());
+    let text = page(&incident, &now, Medium::File);
+    assert!(
+        text.contains("55 days ahead and is still there") && text.contains("the clock is away"),
+        "{text}"
+    );
+    assert!(text.contains("away for 3m 10s so far"), "{text}");
+    now.boot_id = "next".into();
+    let text = page(&incident, &now, Medium::File);
+    assert!(text.contains("since then the machine was booted") && !text.contains("so far"), "{text}");
+}
+
+#[test]
 fn the_policy_knows_the_script_and_the_page_asks_for_nothing() {
     let script = include_str!("live.js");
     let hash = STANDARD.encode(Sha256::digest(script));
