@@ -144,14 +144,26 @@ impl Part {
 /// The best place to break a stretch before, and how much that is worth; nothing if it needs no break.
 fn cut(stretch: &[Moment], jumps: &[Moment]) -> Option<(u64, usize)> {
     let (first, last) = (stretch.first()?, stretch.last()?);
-    let (gap, at) = stretch.windows(2).zip(1..).map(|(pair, at)| (pair[1].at - pair[0].at, at)).max()?;
-    let rest = (stretch[at - 1].at - first.at).max(last.at - stretch[at].at);
-    if rest > 0 && gap / rest >= LONG {
+    let places: Vec<usize> = (0..stretch.len()).filter(|n| jumps.contains(&stretch[*n])).collect();
+    let length = |from: usize, to: usize| stretch[to].at - stretch[from].at;
+    // What is on either side. Between two jumps only jumps count: nothing else may tear an excursion.
+    let rest = |at: usize| {
+        let (before, after) = places.split_at(places.partition_point(|place| *place < at));
+        match (before, after) {
+            ([_, ..], [_, ..]) => {
+                let side = |side: &[usize]| length(side[0], side[side.len() - 1]);
+                side(before).max(side(after))
+            }
+            _ => length(0, at - 1).max(length(at, stretch.len() - 1)),
+        }
+    };
+    let gaps = (1..stretch.len()).map(|at| (length(at - 1, at), rest(at), at));
+    let longest = gaps.filter(|(gap, rest, _)| *rest > 0 && gap / rest >= LONG).max();
+    if let Some((gap, rest, at)) = longest {
         return Some((gap / rest, at));
     }
-    let is_jump = |moment: &Moment| jumps.contains(moment);
-    let (from, to) = (stretch.iter().position(is_jump)?, stretch.iter().rposition(is_jump)?);
-    let (within, whole) = (stretch[to].at - stretch[from].at, last.at - first.at);
+    let (from, to) = (*places.first()?, *places.last()?);
+    let (within, whole) = (length(from, to), last.at - first.at);
     if within == 0 || whole / within < CRAMPED {
         return None;
     }
@@ -210,6 +222,17 @@ mod tests {
         assert_eq!((axis.parts.len(), axis.breaks.len()), (1, 0));
         let [a, b] = [axis.x(jumps[0]), axis.x(jumps[1])];
         assert!((b - a - (axis.x(Moment { boot: 0, at: 70 * SECOND }) - b)).abs() <= 1, "to scale");
+    }
+
+    #[test]
+    fn nothing_tears_an_excursion_but_its_own_jumps() {
+        let jumps = moments(&[0, 5 * SECOND]);
+        let after = moments(&[5 * SECOND + SECOND / 4]);
+        let axis = Axis::new(&after, &jumps, SHAPE);
+        assert_eq!(axis.breaks, [], "{axis:?}");
+        // Two bursts, two hours apart.
+        let bursts = moments(&[0, SECOND, 7_200 * SECOND, 7_201 * SECOND]);
+        assert_eq!(Axis::new(&[], &bursts, SHAPE).breaks.len(), 1);
     }
 
     #[test]
