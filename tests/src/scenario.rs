@@ -62,6 +62,8 @@ pub struct Boot {
     pub scenarios: &'static [&'static str],
     /// How long the whole boot may take.
     pub timeout_seconds: u64,
+    /// Whether it waits for real time to pass more than it works, so that another may well run beside it.
+    pub mostly_waits: bool,
 }
 
 /// Every boot.
@@ -111,6 +113,7 @@ pub const BOOTS: &[Boot] = &[
             "silent_suspend",
         ],
         timeout_seconds: 600,
+        mostly_waits: false,
     },
     Boot {
         name: "stress",
@@ -128,6 +131,7 @@ pub const BOOTS: &[Boot] = &[
             "idle",
         ],
         timeout_seconds: 600,
+        mostly_waits: false,
     },
     Boot {
         name: "ladder",
@@ -150,6 +154,7 @@ pub const BOOTS: &[Boot] = &[
             "hook_silent",
         ],
         timeout_seconds: 600,
+        mostly_waits: false,
     },
     Boot {
         name: "lockdown",
@@ -169,6 +174,7 @@ pub const BOOTS: &[Boot] = &[
             "refused_privilege",
         ],
         timeout_seconds: 400,
+        mostly_waits: false,
     },
     Boot {
         name: "no-bpf-lsm",
@@ -177,8 +183,10 @@ pub const BOOTS: &[Boot] = &[
         append: "lsm=lockdown,capability,yama",
         machine: &[],
         follows: None,
-        scenarios: &["lsm_without_bpf", "clock_settime", "setoffset_adjtimex", "refused_privilege"],
+        // What leans on nothing leans on nothing for each path.
+        scenarios: &["lsm_without_bpf", "clock_settime", "refused_privilege"],
         timeout_seconds: 400,
+        mostly_waits: false,
     },
     Boot {
         name: "stream",
@@ -201,6 +209,7 @@ pub const BOOTS: &[Boot] = &[
             "doors_shut",
         ],
         timeout_seconds: 600,
+        mostly_waits: false,
     },
     Boot {
         name: "before-reboot",
@@ -211,6 +220,7 @@ pub const BOOTS: &[Boot] = &[
         follows: None,
         scenarios: &["before_reboot"],
         timeout_seconds: 200,
+        mostly_waits: false,
     },
     Boot {
         name: "after-reboot",
@@ -222,6 +232,7 @@ pub const BOOTS: &[Boot] = &[
         follows: Some("before-reboot"),
         scenarios: &["after_reboot"],
         timeout_seconds: 200,
+        mostly_waits: false,
     },
     Boot {
         name: "rtc",
@@ -233,6 +244,7 @@ pub const BOOTS: &[Boot] = &[
         follows: None,
         scenarios: &["rtc_registered"],
         timeout_seconds: 200,
+        mostly_waits: false,
     },
     Boot {
         name: "ptp",
@@ -244,6 +256,7 @@ pub const BOOTS: &[Boot] = &[
         follows: None,
         scenarios: &["silent_ptp_card"],
         timeout_seconds: 200,
+        mostly_waits: false,
     },
     Boot {
         name: "tokens",
@@ -254,6 +267,7 @@ pub const BOOTS: &[Boot] = &[
         follows: None,
         scenarios: &["token_incident"],
         timeout_seconds: 300,
+        mostly_waits: false,
     },
     Boot {
         name: "containerd-1.4",
@@ -265,6 +279,7 @@ pub const BOOTS: &[Boot] = &[
         follows: None,
         scenarios: &["stats_foretold"],
         timeout_seconds: 600,
+        mostly_waits: true,
     },
     Boot {
         name: "containerd-1.6",
@@ -275,6 +290,7 @@ pub const BOOTS: &[Boot] = &[
         follows: None,
         scenarios: &["stats_foretold"],
         timeout_seconds: 600,
+        mostly_waits: true,
     },
     Boot {
         name: "containerd-1.7",
@@ -285,6 +301,7 @@ pub const BOOTS: &[Boot] = &[
         follows: None,
         scenarios: &["stats_foretold", "stats_restart"],
         timeout_seconds: 600,
+        mostly_waits: true,
     },
     Boot {
         name: "containerd-2.1",
@@ -295,6 +312,7 @@ pub const BOOTS: &[Boot] = &[
         follows: None,
         scenarios: &["stats_foretold"],
         timeout_seconds: 600,
+        mostly_waits: true,
     },
 ];
 
@@ -325,6 +343,42 @@ pub fn unsupported(kernel: Kernel, scenario: &str) -> Option<&'static str> {
     UNSUPPORTED
         .iter()
         .find(|(of, name, _)| of.contains(&kernel) && *name == scenario)
+        .map(|(_, _, reason)| *reason)
+}
+
+/// What is not run on some kernels although their boots have it, and why not: the oldest and the newest kernel run it.
+pub const NOT_REPEATED: &[(&[Kernel], &[&str], &str)] = &[
+    (
+        BETWEEN,
+        &["date_busybox", "date_coreutils", "hwclock_hctosys", "chronyd_makestep"],
+        "a program that steps by a call which has a scenario of its own on each kernel",
+    ),
+    (BETWEEN, &["silent_libfaketime"], "it deceives a program, and no kernel knows"),
+    (
+        BETWEEN,
+        &["actor_unit", "actor_pod", "actor_other_user"],
+        "what is read in user space about an actor whom each kernel's scenarios find",
+    ),
+    (
+        BETWEEN,
+        &["no_tax_allowed", "unprivileged", "no_capabilities", "hook_silent", "idle"],
+        "what the daemon decides and how it rests, on rungs that each kernel's scenarios climb",
+    ),
+];
+const BETWEEN: &[Kernel] = &[Kernel::V6_1, Kernel::V6_12];
+
+impl Boot {
+    /// The names of the scenarios that a kernel runs of it, in order.
+    pub fn scenarios_on(&self, kernel: Kernel) -> impl Iterator<Item = &'static str> {
+        self.scenarios.iter().copied().filter(move |scenario| not_repeated(kernel, scenario).is_none())
+    }
+}
+
+/// The stated reason why `scenario` is not run on `kernel`.
+pub fn not_repeated(kernel: Kernel, scenario: &str) -> Option<&'static str> {
+    NOT_REPEATED
+        .iter()
+        .find(|(of, names, _)| of.contains(&kernel) && names.contains(&scenario))
         .map(|(_, _, reason)| *reason)
 }
 
@@ -397,9 +451,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_repeated_runs_on_two_kernels() {
+        for (_, names, _) in NOT_REPEATED {
+            for name in *names {
+                let runs = |kernel: &Kernel| {
+                    let mut boots = BOOTS.iter().filter(|boot| boot.kernels.contains(kernel));
+                    boots.any(|boot| boot.scenarios_on(*kernel).any(|scenario| scenario == *name))
+                };
+                assert_eq!(Kernel::ALL.iter().filter(|kernel| runs(kernel)).count(), 2, "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn every_name_in_the_tables_exists() {
         let known: Vec<_> = BOOTS.iter().flat_map(|boot| boot.scenarios).collect();
         for (_, scenario, _) in UNSUPPORTED {
+            assert!(known.contains(&scenario), "{scenario} is in no boot");
+        }
+        for scenario in NOT_REPEATED.iter().flat_map(|(_, names, _)| *names) {
             assert!(known.contains(&scenario), "{scenario} is in no boot");
         }
         for boot in BOOTS {

@@ -56,6 +56,8 @@ pub fn ebpf_cargo(layout: &Layout, tools: &ForBuilding) -> Result<std::process::
         .env("RUSTC", &tools.toolchain.rustc)
         // The target is not stable in any toolchain, nor is building the core library.
         .env("RUSTC_BOOTSTRAP", "1")
+        // Unlike the profile of user space: this is what makes it one module.
+        .env("CARGO_PROFILE_RELEASE_LTO", "thin")
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     if tools.toolchain.core == Core::Source {
         cargo.args(["-Z", "build-std=core"]);

@@ -7,15 +7,21 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Completion, Failed};
 use timejump_tests::scenario::{Boot, Kernel, Verdict};
 use timejump_tests::suite::reboot;
 
-/// How many machines run at once unless told otherwise. They mostly wait, for grace periods and for silence: on two
-/// cores the whole matrix took about 25 min one at a time, 12 min two at a time and 10 min three at a time.
+use crate::room::Room;
+
+/// How many machines run at once unless told otherwise. They work and wait by turns, for grace periods and for silence: two
+/// cores have enough to do with three.
 const AT_ONCE: usize = 3;
+/// What of the host a machine takes; one that mostly waits takes half of that.
+const SHARES: usize = 2;
+/// How many of those that mostly wait run at once: what they measure is other machines' load as well.
+const WAITING_AT_ONCE: usize = 2;
 /// What xtask says of a machine whose kernel broke before any of our programs ran. Emulation on two processors does that
 /// to kernel 7 now and then, while it patches its own code. Only such a boot is tried again.
 const NEVER_BOOTED: &str = "it had not come as far as its command";
@@ -32,8 +38,8 @@ pub(crate) fn in_ci() -> bool {
 /// What boots machines, or why nothing does.
 pub(crate) struct Machines {
     xtask: Result<OsString, &'static str>,
-    free: Mutex<usize>,
-    freed: Condvar,
+    host: Room,
+    waiting: Room,
 }
 
 impl Machines {
@@ -45,7 +51,7 @@ impl Machines {
         };
         let at_once =
             env::var("TIMEJUMP_VM_AT_ONCE").ok().and_then(|count| count.parse().ok()).unwrap_or(AT_ONCE);
-        Self { xtask, free: Mutex::new(at_once.max(1)), freed: Condvar::new() }
+        Self { xtask, host: Room::new(at_once.max(1) * SHARES), waiting: Room::new(WAITING_AT_ONCE) }
     }
 
     /// Nothing if trials can run; if not they are ignored, but in CI they fail.
@@ -58,17 +64,10 @@ impl Machines {
     }
 
     /// Runs `work` once no more than the others allowed are running.
-    fn one_of_few<T>(&self, work: impl FnOnce() -> T) -> T {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        while *free == 0 {
-            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
-        }
-        *free -= 1;
-        drop(free);
-        let result = work();
-        *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.freed.notify_one();
-        result
+    fn one_of_few<T>(&self, rank: usize, mostly_waits: bool, work: impl FnOnce() -> T) -> T {
+        let _turn = mostly_waits.then(|| self.waiting.take(rank, 1));
+        let _room = self.host.take(rank, if mostly_waits { 1 } else { SHARES });
+        work()
     }
 }
 
@@ -77,6 +76,8 @@ pub(crate) struct Machine {
     pub(crate) kernel: Kernel,
     boot: &'static Boot,
     wanted: Vec<&'static str>,
+    /// Its place in the order in which they begin.
+    rank: usize,
     /// The boot that comes before.
     previous: Option<Arc<Machine>>,
     told: OnceLock<Told>,
@@ -102,9 +103,10 @@ impl Machine {
         kernel: Kernel,
         boot: &'static Boot,
         wanted: Vec<&'static str>,
+        rank: usize,
         previous: Option<Arc<Self>>,
     ) -> Self {
-        Self { kernel, boot, wanted, previous, told: OnceLock::new() }
+        Self { kernel, boot, wanted, rank, previous, told: OnceLock::new() }
     }
 
     /// How `scenario` ended; boots the machine unless another trial has.
@@ -120,7 +122,7 @@ impl Machine {
         self.told.get_or_init(|| {
             // Before this one takes its place among the few.
             let carried = self.previous.as_ref().map(|previous| previous.told(machines).carried.as_deref());
-            machines.one_of_few(|| match carried {
+            machines.one_of_few(self.rank, self.boot.mostly_waits, || match carried {
                 Some(None) => Told::broken("the boot before carried nothing over".to_owned()),
                 Some(Some(carried)) => self.run(machines, Some(carried)),
                 None => self.run(machines, None),

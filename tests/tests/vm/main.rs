@@ -3,37 +3,44 @@
 //!
 //! - `TIMEJUMP_XTASK`: the xtask binary, which boots the machines. `cargo xtask test` sets it.
 //! - `TIMEJUMP_NO_VM=1`: ignore all trials. Where `CI` is set, trials that cannot run fail instead.
+//! - `TIMEJUMP_VM_APART=1`: another process runs the trials, beside whoever sets this. `cargo xtask test` does.
 //! - `TIMEJUMP_VM_AT_ONCE`: how many machines may run at the same time.
 
 mod machine;
+mod room;
 
 use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use timejump_tests::scenario::{self, BOOTS, Kernel, Verdict};
+use timejump_tests::scenario::{self, BOOTS, Verdict};
 
 use machine::{Machine, Machines};
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
+    if std::env::var_os("TIMEJUMP_VM_APART").is_some_and(|value| value == "1") {
+        println!("the trials in virtual machines run in a process of their own");
+        return ExitCode::SUCCESS;
+    }
     let machines = Arc::new(Machines::from_environment());
     let mut trials = Vec::new();
     let mut boots: HashMap<(&str, &str), Arc<Machine>> = HashMap::new();
-    for kernel in Kernel::ALL {
-        for boot in BOOTS.iter().filter(|boot| boot.kernels.contains(&kernel)) {
+    // Those that mostly wait first, as they take longest, and have others beside them. Then as the table has them, in which
+    // the long ones come first as well.
+    let waiting = BOOTS.iter().filter(|boot| boot.mostly_waits);
+    for boot in waiting.chain(BOOTS.iter().filter(|boot| !boot.mostly_waits)) {
+        for &kernel in boot.kernels {
             let name = |scenario: &str| format!("{kernel}::{}::{scenario}", boot.name);
             let wanted: Vec<_> = boot
-                .scenarios
-                .iter()
-                .copied()
+                .scenarios_on(kernel)
                 .filter(|scenario| !arguments.is_filtered_out(&Trial::test(name(scenario), || Ok(()))))
                 .collect();
             let previous = boot.follows.map(|previous| Arc::clone(&boots[&(kernel.name(), previous)]));
-            let machine = Arc::new(Machine::new(kernel, boot, wanted, previous));
+            let machine = Arc::new(Machine::new(kernel, boot, wanted, boots.len(), previous));
             boots.insert((kernel.name(), boot.name), Arc::clone(&machine));
-            for &scenario in boot.scenarios {
+            for scenario in boot.scenarios_on(kernel) {
                 let (machines, machine) = (Arc::clone(&machines), Arc::clone(&machine));
                 trials.push(Trial::ignorable_test(name(scenario), move || {
                     if let Some(ignored) = machines.hindered()? {
