@@ -12,6 +12,7 @@ pub mod cgroup;
 pub mod cli;
 pub mod cri;
 pub mod daemon;
+pub mod demo;
 pub mod feed;
 pub mod guard;
 pub mod idle;

@@ -16,6 +16,7 @@ enum Xtask {
     Run(command::run::Args),
     Vm(command::vm::Args),
     Test(command::test::Args),
+    Demo(command::demo::Args),
     Bench(command::bench::Args),
 }
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Xtask::Run(args) => args.run(),
         Xtask::Vm(args) => args.run(),
         Xtask::Test(args) => args.run(),
+        Xtask::Demo(args) => args.run(),
         Xtask::Bench(args) => args.run(),
     };
     done.unwrap_or_else(|failure| {

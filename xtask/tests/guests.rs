@@ -1,7 +1,7 @@
 //! That a guest's end is told for what it is: each of these boots one.
 
 use std::{
-    env,
+    env, fs,
     process::{Command, Output},
 };
 
@@ -30,14 +30,20 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn both_outputs_and_the_exit_status_come_through_unchanged() {
+fn outputs_files_and_the_exit_status_come_through_unchanged() {
     let script = r"printf 'a\r\n\0b'; echo c >&2; grep -o timejump.guest=1 /proc/cmdline >&2; exit 42";
-    let Some(output) = guest(&["--env=x=y"], &["sh", "-c", script]) else { return };
+    let script = format!(r"printf 'd\0\377' > /root/made; {script}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let fetch = |name: &str| format!("--fetch=/root/{name}={}", folder.path().join(name).display());
+    let options = ["--env=x=y", &fetch("not-made"), &fetch("made")];
+    let Some(output) = guest(&options, &["sh", "-c", &script]) else { return };
     assert_eq!(output.status.code(), Some(42));
     assert_eq!(text(&output.stdout), "a\r\n\0b");
     // Before it there may be words of our own, of a guest without our programs.
     let stderr = text(&output.stderr);
     assert!(stderr.ends_with("c\ntimejump.guest=1\n"), "{stderr}");
+    assert_eq!(fs::read(folder.path().join("made")).expect("a file"), b"d\0\xff");
+    assert!(!folder.path().join("not-made").exists());
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! The program that runs scenarios in the guest, and their children. On any other machine it refuses at once.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use timejump_tests::bench;
+use timejump_tests::demo;
 use timejump_tests::guard::InGuest;
 use timejump_tests::kubelet::live::Live;
 use timejump_tests::role::{self, Identity, Nonsense};
@@ -88,6 +90,12 @@ enum Action {
     },
     /// Be kubelet, as far as tokens are concerned.
     Kubelet(Live),
+    /// Tell the incident, for people.
+    Demo {
+        /// Where to put the report of it.
+        #[arg(long)]
+        report: PathBuf,
+    },
     /// Measure how long a jump takes to its consumers, and what that costs.
     Bench {
         /// How this guest's processors are made.
@@ -141,6 +149,7 @@ fn run(guest: InGuest, action: Action) -> Result<bool> {
         Action::Churn => hammer::churn_until_stdin_ends(&guest)?,
         Action::Exec { identity, words } => role::exec(&identity, &words)?,
         Action::Kubelet(live) => live.run()?,
+        Action::Demo { report } => demo::run(guest, &report)?,
         Action::Bench { accelerator, json } => bench::run(guest, &accelerator, json)?,
     }
     Ok(true)

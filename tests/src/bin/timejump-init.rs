@@ -1,9 +1,10 @@
 //! First process of a guest: makes it a Linux system, runs one command, says how that ended, and turns the guest off.
 //!
 //! Serial ports: the kernel's console is the first; the command's standard output and error are the second and the
-//! third, byte for byte; on the fourth we say `running`, then `exit STATUS`, or `error TEXT` if the guest is not fit.
-//! Whoever started the guest put `argv`, `environ` and `modules.order` into /timejump, each a list of strings that end
-//! in NUL.
+//! third, byte for byte; on the fourth we say `running`, then `file N BASE64` for each file that is to be copied out and
+//! is there, then `exit STATUS`, or `error TEXT` if the guest is not fit.
+//! Whoever started the guest put `argv`, `environ`, `fetch` and `modules.order` into /timejump, each a list of strings
+//! that end in NUL.
 
 use std::{
     convert::Infallible,
@@ -19,6 +20,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use rustix::{
     mount::{MountFlags, mount},
     process::{WaitOptions, wait},
@@ -91,6 +93,12 @@ fn live() -> Result<()> {
     // Once the status is out, the guest may be gone any moment.
     for port in [&stdout, &stderr] {
         tcdrain(port).context("cannot wait for the serial ports")?;
+    }
+    for (number, path) in instructions("fetch")?.iter().enumerate() {
+        // What the command did not make is missed by whoever wants it.
+        if let Ok(contents) = fs::read(path) {
+            report(&format!("file {number} {}", BASE64_STANDARD.encode(contents)))?;
+        }
     }
     report(&format!("exit {status}"))
 }

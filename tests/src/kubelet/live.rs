@@ -46,9 +46,10 @@ pub const PODS: [&str; 3] = ["coredns", "burn", "idle"];
 /// The volumes of a pod.
 pub const VOLUMES: [(&str, &str); 2] = [("kube-api-access-x7k2p", "token"), ("vault", "vault-token")];
 
-/// The uid of a pod.
+/// The uid of a pod: a real one's form, with the first letters of its name in it.
 pub fn uid(pod: &str) -> String {
-    format!("99f2d27a-8527-4e20-ac33-{pod:0>12}")
+    let letters = pod.bytes().take(6).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    format!("99f2d27a-8527-4e20-ac33-{letters:0>12}")
 }
 
 /// The path of a volume.

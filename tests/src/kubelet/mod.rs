@@ -5,6 +5,7 @@ mod apiserver_model;
 mod atomic_writer;
 mod jwt;
 pub mod live;
+pub mod rig;
 mod sync;
 mod token_manager;
 

@@ -31,17 +31,19 @@ pub struct Plan {
 /// Takes 0.3 of a processor, always.
 pub const BURN: Plan = Plan {
     name: "burn",
-    uid: "b0000000-0000-4000-8000-000000000001",
+    uid: "99f2d27a-8527-4e20-ac33-00006275726e",
     script: "while :; do :; done",
     quota_us: BURN_QUOTA_US,
 };
 /// Sleeps.
 pub const IDLE: Plan = Plan {
     name: "idle",
-    uid: "b0000000-0000-4000-8000-000000000002",
+    uid: "99f2d27a-8527-4e20-ac33-000069646c65",
     script: "exec sleep 1000000000",
     quota_us: 0,
 };
+/// Sleeps as well.
+pub const COREDNS: Plan = Plan { name: "coredns", uid: "99f2d27a-8527-4e20-ac33-636f7265646e", ..IDLE };
 
 /// A running pod.
 #[derive(Debug, Clone)]
@@ -125,5 +127,18 @@ fn namespaces() -> NamespaceOption {
         network: NamespaceMode::Node.into(),
         pid: NamespaceMode::Container.into(),
         ..NamespaceOption::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubelet::live;
+
+    #[test]
+    fn kubelet_knows_them_by_the_same_uid() {
+        for plan in [BURN, IDLE, COREDNS] {
+            assert_eq!(plan.uid, live::uid(plan.name), "{}", plan.name);
+        }
     }
 }

@@ -1,34 +1,30 @@
 //! What jumps do to service-account tokens: real jumps, real inotify, real mounts, and an apiserver with a clock of its own.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use serde_json::Value;
-use timejump::node::tokens::{Claims, read_volume};
 
-use crate::apiserver::{Apiserver, Settings};
 use crate::cli::Cli;
 use crate::daemon::{Daemon, Options};
 use crate::kubelet::MARK;
-use crate::kubelet::live::{PODS, VOLUMES, volume};
+use crate::kubelet::live::{PODS, VOLUMES};
+use crate::kubelet::rig::{Rig, TOKENS, tokens};
 use crate::lines::Impact;
 use crate::stage::{Stage, seconds};
 use crate::step::Way;
 use crate::sys::SECOND;
-use crate::sys::clock::{self, Deadline};
+use crate::sys::clock::Deadline;
 
 const EXCURSION_NS: i64 = seconds(55 * 86_400);
 const HOUR_NS: i64 = seconds(3600);
-/// How long the daemon may take to tell what must come, and this kubelet to sync.
+/// How long the daemon may take to tell what must come.
 const TELLING: Duration = Duration::from_secs(30);
 /// A pod that comes while the daemon runs.
 const LATE: &str = "late";
-const TOKENS: usize = PODS.len() * VOLUMES.len();
 
 /// The incident: ahead with the apiserver, tokens are replaced, back; kubelet restarted. Then each clock alone. What was in the
 /// tokens' signatures is nowhere afterwards.
@@ -37,8 +33,8 @@ pub(super) fn token_incident(stage: &Stage) -> Result<()> {
     setrlimit(Resource::Core, limit)?;
     let core = stage.bench.dir.join("core");
     fs::write("/proc/sys/kernel/core_pattern", core.to_string_lossy().as_bytes())?;
-    let mut rig = Rig::start(stage)?;
-    let mut daemon = rig.daemon()?;
+    let mut rig = Rig::start(stage, Path::new("/data/kube/kubelet"))?;
+    let mut daemon = start_daemon(&rig)?;
     rig.together(EXCURSION_NS)?;
     daemon.next_jump()?;
     rig.all_issued_after(rig.apiserver.wall_ns() - seconds(60))?;
@@ -50,7 +46,7 @@ pub(super) fn token_incident(stage: &Stage) -> Result<()> {
     no_signature_anywhere(&stage.bench.dir, &core)
 }
 
-fn refused_after_the_way_back(rig: &mut Rig, daemon: &mut Daemon) -> Result<()> {
+fn refused_after_the_way_back(rig: &mut Rig<'_>, daemon: &mut Daemon) -> Result<()> {
     rig.together(-EXCURSION_NS)?;
     daemon.next_jump()?;
     let wanted = |impact: &&Impact| impact.kind == "token_not_yet_valid" && impact.confidence == "observed";
@@ -72,15 +68,15 @@ fn refused_after_the_way_back(rig: &mut Rig, daemon: &mut Daemon) -> Result<()> 
         daemon.wait_for_impact("the excursion", TELLING, 0, |impact| impact.kind == "token_excursion")?;
     ensure!(whole.evidence["tokens"] == TOKENS && whole.evidence["pods"] == PODS.len(), "{whole:?}");
     ensure!(whole.message.contains("55d 0h ahead"), "{whole:?}");
-    let tokens = rig.tokens(daemon)?;
+    let tokens = tokens(&cli(rig, daemon))?;
     let refused = tokens.iter().filter(|token| token["state"] == "not_yet_valid").count();
     ensure!((refused, tokens.len()) == (TOKENS, TOKENS), "{tokens:?}");
-    println!("{}", rig.cli(daemon).output(&["tokens"])?);
+    println!("{}", cli(rig, daemon).output(&["tokens"])?);
     Ok(())
 }
 
-fn cured_by_a_restart(rig: &mut Rig, daemon: &mut Daemon) -> Result<()> {
-    rig.restart_kubelet()?;
+fn cured_by_a_restart(rig: &mut Rig<'_>, daemon: &mut Daemon) -> Result<()> {
+    rig.restart_kubelet(LATE)?;
     let wanted = |impact: &&Impact| impact.kind == "token_not_yet_valid" && impact.state == "resolved";
     for impact in of_all(daemon, "six tokens accepted again", wanted)? {
         ensure!(impact.evidence["ended"] == "token_refreshed", "{impact:?}");
@@ -88,7 +84,7 @@ fn cured_by_a_restart(rig: &mut Rig, daemon: &mut Daemon) -> Result<()> {
     // The new pod's volumes were seen as directories, then mounted over, then written to.
     let deadline = Deadline::after(TELLING);
     loop {
-        let tokens = rig.tokens(daemon)?;
+        let tokens = tokens(&cli(rig, daemon))?;
         let of_late = tokens.iter().filter(|token| token["pod"]["name"] == LATE).count();
         if of_late == VOLUMES.len() {
             ensure!(tokens.iter().all(|token| token["state"] == "accepted"), "{tokens:?}");
@@ -100,7 +96,7 @@ fn cured_by_a_restart(rig: &mut Rig, daemon: &mut Daemon) -> Result<()> {
 }
 
 /// kubelet replaces tokens an hour late: those of ten minutes expire before, the others go stale.
-fn node_alone(rig: &mut Rig, daemon: &mut Daemon) -> Result<()> {
+fn node_alone(rig: &mut Rig<'_>, daemon: &mut Daemon) -> Result<()> {
     let line = daemon.lines()?.len();
     Way::ClockSettime.perform(&rig.stage.guest, -HOUR_NS)?;
     daemon.next_jump()?;
@@ -125,7 +121,7 @@ fn node_alone(rig: &mut Rig, daemon: &mut Daemon) -> Result<()> {
     Ok(())
 }
 
-fn apiserver_alone(rig: &mut Rig, daemon: &mut Daemon) -> Result<()> {
+fn apiserver_alone(rig: &mut Rig<'_>, daemon: &mut Daemon) -> Result<()> {
     let line = daemon.lines()?.len();
     rig.step_apiserver(-2 * HOUR_NS)?;
     for pod in PODS {
@@ -182,113 +178,13 @@ fn no_signature_anywhere(directory: &Path, core: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A node with pods, and an apiserver.
-struct Rig<'a> {
-    stage: &'a Stage,
-    apiserver: Apiserver,
-    root: PathBuf,
-    kubelet: Child,
+/// A daemon on this node, which knows the apiserver's clock.
+fn start_daemon(rig: &Rig<'_>) -> Result<Daemon> {
+    let daemon = rig.stage.daemon_with(&Options { arguments: rig.options().into(), ..Options::default() })?;
+    rig.clock_is_known(&cli(rig, &daemon))?;
+    Ok(daemon)
 }
 
-impl<'a> Rig<'a> {
-    fn start(stage: &'a Stage) -> Result<Self> {
-        let root = PathBuf::from("/data/kube/kubelet");
-        fs::create_dir_all(&root)?;
-        let offset = clock::wall_ns() - clock::boot_ns();
-        let apiserver = Apiserver::start(&stage.bench.dir.join("ca.crt"), &Settings::with_offset(offset))?;
-        let rig = Self { stage, kubelet: start_kubelet(stage, &root, &apiserver, None)?, apiserver, root };
-        rig.all_issued_after(0)?;
-        Ok(rig)
-    }
-
-    fn daemon(&self) -> Result<Daemon> {
-        let url = self.apiserver.url();
-        // Its CA is what kubelet gives to pods.
-        let words = ["--apiserver", &url, "--apiserver-interval", "1s"];
-        let daemon = self.stage.daemon_with(&Options::with(&words))?;
-        // It asks the apiserver before it says anything of tokens.
-        let deadline = Deadline::after(TELLING);
-        let known = |text: &str| text.contains(r#""source":"date_header""#);
-        while !known(&self.cli(&daemon).output(&["tokens", "-o", "json"])?) {
-            ensure!(!deadline.passed(), "the apiserver's clock is not known yet");
-            sleep(Duration::from_millis(50));
-        }
-        Ok(daemon)
-    }
-
-    fn cli(&self, daemon: &Daemon) -> Cli {
-        Cli { timejump: self.stage.bench.timejump.clone(), socket: daemon.socket() }
-    }
-
-    /// What `timejump tokens` says of each.
-    fn tokens(&self, daemon: &Daemon) -> Result<Vec<Value>> {
-        let text = self.cli(daemon).output(&["tokens", "-o", "json"])?;
-        let lines = text.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>()?;
-        Ok(lines.into_iter().filter(|line| line["type"] == "token").collect())
-    }
-
-    /// Both clocks, as those of one machine.
-    fn together(&mut self, delta: i64) -> Result<()> {
-        Way::ClockSettime.perform(&self.stage.guest, delta)?;
-        self.step_apiserver(delta)
-    }
-
-    fn step_apiserver(&mut self, delta: i64) -> Result<()> {
-        self.apiserver.step(delta);
-        tell_offset(self.stage, &self.apiserver)
-    }
-
-    fn restart_kubelet(&mut self) -> Result<()> {
-        self.kubelet.kill()?;
-        self.kubelet.wait()?;
-        self.kubelet = start_kubelet(self.stage, &self.root, &self.apiserver, Some(LATE))?;
-        Ok(())
-    }
-
-    /// What the tokens claim, as far as they are there.
-    fn claims(&self) -> Result<Vec<Claims>> {
-        let volumes = PODS.iter().flat_map(|pod| VOLUMES.map(|(name, _)| volume(&self.root, pod, name)));
-        let read = volumes.map(|path| read_volume(&path));
-        let mut claims = Vec::new();
-        for volume in read {
-            ensure!(volume.troubles.is_empty(), "{volume:?}");
-            claims.extend(volume.tokens.into_iter().map(|(_, claims)| claims));
-        }
-        Ok(claims)
-    }
-
-    /// Waits until all tokens were issued after that.
-    fn all_issued_after(&self, wall_ns: i64) -> Result<()> {
-        let deadline = Deadline::after(TELLING);
-        loop {
-            let claims = self.claims()?;
-            if claims.len() == TOKENS && claims.iter().all(|claims| claims.issued.0 > i128::from(wall_ns)) {
-                return Ok(());
-            }
-            ensure!(!deadline.passed(), "kubelet has not replaced its tokens: {claims:?}");
-            sleep(Duration::from_millis(50));
-        }
-    }
-}
-
-impl Drop for Rig<'_> {
-    fn drop(&mut self) {
-        let _ = self.kubelet.kill();
-        let _ = self.kubelet.wait();
-    }
-}
-
-fn tell_offset(stage: &Stage, apiserver: &Apiserver) -> Result<()> {
-    Ok(fs::write(stage.bench.dir.join("offset"), apiserver.offset().to_string())?)
-}
-
-fn start_kubelet(stage: &Stage, root: &Path, apiserver: &Apiserver, another: Option<&str>) -> Result<Child> {
-    tell_offset(stage, apiserver)?;
-    let mut command = stage.role(&["kubelet", "--root-dir"]);
-    command.arg(root).arg("--apiserver").arg(stage.bench.dir.join("offset"));
-    command.arg("--ca").arg(apiserver.ca_file());
-    if let Some(another) = another {
-        command.arg("--another").arg(another);
-    }
-    command.spawn().context("start kubelet")
+fn cli(rig: &Rig<'_>, daemon: &Daemon) -> Cli {
+    Cli { timejump: rig.stage.bench.timejump.clone(), socket: daemon.socket() }
 }

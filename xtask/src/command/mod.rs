@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod build;
 pub mod build_ebpf;
+pub mod demo;
 pub mod run;
 pub mod setup;
 pub mod test;

@@ -73,6 +73,9 @@ pub struct Args {
     /// A file to copy into the guest.
     #[arg(long, value_name = "PATH_IN_GUEST=FILE", value_parser = pair)]
     file: Vec<(String, String)>,
+    /// A file to copy out of the guest once the command has ended, if it is there.
+    #[arg(long, value_name = "PATH_IN_GUEST=FILE", value_parser = pair)]
+    fetch: Vec<(String, String)>,
     /// An argument for the emulator, such as `--qemu=-device --qemu=e1000e`.
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
     qemu: Vec<String>,
@@ -105,6 +108,7 @@ impl Args {
         guest = self.module.iter().fold(guest, Guest::module);
         guest = self.qemu.iter().fold(guest, Guest::qemu);
         guest = self.env.iter().fold(guest, |guest, (name, value)| guest.environment(name, value));
+        guest = self.fetch.iter().fold(guest, |guest, (path, to)| guest.fetch(path, to));
         self.file.iter().fold(guest, |guest, (path, from)| guest.file(path, from))
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Wanted<'a> {
     pub environment: &'a [(String, String)],
     /// Files: path in the guest, and here.
     pub files: &'a [(String, PathBuf)],
+    /// Files to copy back: path in the guest, and here.
+    pub fetched: &'a [(String, PathBuf)],
     /// Modules beyond the usual.
     pub modules: &'a [String],
     /// Whether Debian's programs are wanted.
@@ -73,8 +75,10 @@ impl Wanted<'_> {
         let modules = Modules::of(&kernel.modules())?.install(&names, tree)?;
         let environment: Vec<_> =
             self.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let fetched: Vec<_> = self.fetched.iter().map(|(path, _)| path.clone()).collect();
         for (file, items) in [
             ("argv", self.command),
+            ("fetch", fetched.as_slice()),
             ("environ", environment.as_slice()),
             ("modules.order", modules.as_slice()),
         ] {

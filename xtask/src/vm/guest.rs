@@ -23,6 +23,7 @@ pub struct Guest {
     append: Vec<String>,
     environment: Vec<(String, String)>,
     files: Vec<(String, PathBuf)>,
+    fetched: Vec<(String, PathBuf)>,
     modules: Vec<String>,
     qemu: Vec<String>,
     smp: u32,
@@ -43,6 +44,7 @@ impl Guest {
             append: Vec::new(),
             environment: Vec::new(),
             files: Vec::new(),
+            fetched: Vec::new(),
             modules: Vec::new(),
             qemu: Vec::new(),
             smp: 2,
@@ -80,6 +82,13 @@ impl Guest {
     #[must_use]
     pub fn file(mut self, in_guest: impl Into<String>, from: impl Into<PathBuf>) -> Self {
         self.files.push((in_guest.into(), from.into()));
+        self
+    }
+
+    /// A file of the guest to copy to this machine once the command has ended, however it did, if it is there then.
+    #[must_use]
+    pub fn fetch(mut self, in_guest: impl Into<String>, to: impl Into<PathBuf>) -> Self {
+        self.fetched.push((in_guest.into(), to.into()));
         self
     }
 
@@ -170,6 +179,7 @@ impl Guest {
             command: &self.command,
             environment: &self.environment,
             files: &self.files,
+            fetched: &self.fetched,
             modules: &self.modules,
             userland: self.userland,
             containerd: self.containerd,
@@ -188,6 +198,7 @@ impl Guest {
             append,
             more: &self.qemu,
         };
-        life::live(&hardware, &tree, self.timeout, &mut Sinks { stdout, stderr, console: self.verbose })
+        let mut sinks = Sinks { stdout, stderr, console: self.verbose, files: &self.fetched };
+        life::live(&hardware, &tree, self.timeout, &mut sinks)
     }
 }

@@ -1,8 +1,10 @@
 //! A guest's life, from power on to the end of its command.
 
 use std::{
+    fs,
     io::Write,
     os::{fd::AsFd, unix::net::UnixStream},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -42,6 +44,8 @@ pub enum Outcome {
 
 /// Where what the guest says goes.
 pub(super) struct Sinks<'a> {
+    /// Where files that were asked for go, in the order in which they were.
+    pub(super) files: &'a [(String, PathBuf)],
     /// The command's standard output.
     pub(super) stdout: &'a mut dyn Write,
     /// Its standard error.
@@ -118,6 +122,7 @@ impl Life<'_, '_> {
             if let Some(outcome) = self.status.outcome() {
                 // The guest says so only after all that its command wrote has left its serial ports.
                 self.drain()?;
+                self.save()?;
                 return outcome;
             }
             if interrupted {
@@ -169,6 +174,15 @@ impl Life<'_, '_> {
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Writes down the files that came.
+    fn save(&self) -> Result<()> {
+        for (number, contents) in self.status.files() {
+            let (_, to) = self.sinks.files.get(*number).context("the guest sent a file that nobody wants")?;
+            fs::write(to, contents).with_context(|| format!("cannot write {}", to.display()))?;
         }
         Ok(())
     }
