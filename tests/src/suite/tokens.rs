@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use crate::cli::Cli;
 use crate::daemon::{Daemon, Options};
 use crate::kubelet::MARK;
-use crate::kubelet::live::{PODS, VOLUMES};
+use crate::kubelet::live::{PODS, VOLUMES, uid};
 use crate::kubelet::rig::{Rig, TOKENS, tokens};
 use crate::lines::Impact;
 use crate::stage::{Stage, seconds};
@@ -140,7 +140,7 @@ fn apiserver_alone(rig: &mut Rig<'_>, daemon: &mut Daemon) -> Result<()> {
 }
 
 fn is_of(impact: &Impact, pod: &str) -> bool {
-    impact.evidence["token"].as_str().is_some_and(|token| token.contains(pod))
+    impact.evidence["token"].as_str().is_some_and(|token| token.contains(&uid(pod)))
 }
 
 /// Waits until there is such an impact of each token.
@@ -148,7 +148,10 @@ fn of_all(daemon: &mut Daemon, what: &str, wanted: impl Fn(&&Impact) -> bool) ->
     let mut found = Vec::new();
     for pod in PODS {
         for (name, _) in VOLUMES {
-            let of_token = |impact: &Impact| wanted(&impact) && is_of(impact, &format!("{pod}/{name}/"));
+            let of_token = |impact: &Impact| {
+                let in_volume = |token: &str| token.contains(&format!("{}/{name}/", uid(pod)));
+                wanted(&impact) && impact.evidence["token"].as_str().is_some_and(in_volume)
+            };
             found.push(daemon.wait_for_impact(what, TELLING, 0, of_token)?);
         }
     }
