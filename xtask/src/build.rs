@@ -56,8 +56,9 @@ pub fn ebpf_cargo(layout: &Layout, tools: &ForBuilding) -> Result<std::process::
         .env("RUSTC", &tools.toolchain.rustc)
         // The target is not stable in any toolchain, nor is building the core library.
         .env("RUSTC_BOOTSTRAP", "1")
-        // Unlike the profile of user space: this is what makes it one module.
+        // Unlike user space's: what the kernel's verifier takes is not to change with how fast that compiles.
         .env("CARGO_PROFILE_RELEASE_LTO", "thin")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "4")
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     if tools.toolchain.core == Core::Source {
         cargo.args(["-Z", "build-std=core"]);
