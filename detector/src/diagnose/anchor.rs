@@ -3,10 +3,12 @@
 //! The wall offset of then and of now differ by the sum of all jumps between. What the jumps that are known do not come to
 //! is missing.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Present, Scene, Sighting, Span, Weight, Witness};
 use crate::{
-    clock::{DeltaNs, WallNs},
-    node::Process,
+    clock::{BootNs, DeltaNs, WallNs, span},
+    node::{Container, Process},
 };
 
 const SECOND_NS: i128 = 1_000_000_000;
@@ -18,7 +20,7 @@ const RUNTIME_NS: i128 = 10 * SECOND_NS;
 const NOTICEABLE_NS: i128 = 300 * SECOND_NS;
 
 /// A moment of which both clocks are known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Anchor {
     /// What it comes from.
     pub source: String,
@@ -58,6 +60,40 @@ impl Anchor {
         };
         sighting.consistent()
     }
+}
+
+/// A container's first process starts so long after it was made, ns.
+const CONTAINER_NS: i128 = 60 * SECOND_NS;
+/// Containers that are looked at for this.
+const MOST_CONTAINERS: usize = 200;
+/// Those of which it is told.
+const MOST_ANCHORS: usize = 8;
+
+/// Those of the containers that run, which were made at what the wall clock then showed: `started` says when the boot clock
+/// has their first processes. Of many the oldest, as the clock has moved most since.
+pub(super) fn of_containers(
+    containers: &[Container],
+    started: impl Fn(&str) -> Option<BootNs>,
+) -> Vec<Anchor> {
+    let running = containers.iter().filter(|container| container.runs()).take(MOST_CONTAINERS);
+    let mut seen: Vec<_> =
+        running.filter_map(|container| Some((started(&container.id)?, container))).collect();
+    seen.sort_by_key(|(started, _)| *started);
+    let anchors = seen.into_iter().take(MOST_ANCHORS).map(|(started, container)| {
+        let boot = i128::from(started.0);
+        let name = format!("{}/{} {}", container.pod.namespace, container.pod.name, container.name);
+        Anchor {
+            source: format!("container {name}"),
+            wall: container.created.0,
+            boot: Span::new(boot - CONTAINER_NS, boot),
+            quote: format!(
+                "it was made at {}, and runs since {} after boot",
+                container.created.short(),
+                span(started.0)
+            ),
+        }
+    });
+    anchors.collect()
 }
 
 /// Those of the scene: programs that run, and say in their logs when they started.

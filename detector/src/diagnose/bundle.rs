@@ -4,7 +4,7 @@ use std::{fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClockState, SourceState};
+use super::{Anchor, ClockState, SourceState};
 use crate::{
     clock::{BootNs, WallNs},
     node::{
@@ -56,6 +56,9 @@ pub struct Bundle {
     pub samples: Vec<SampleSeen>,
     /// Uids of pods with CSI volumes mounted.
     pub csi_pods: Vec<String>,
+    /// Moments of which both clocks are known.
+    #[serde(default)]
+    pub anchors: Vec<Anchor>,
     /// What could not be asked or read then.
     pub sources: Vec<SourceState>,
 }

@@ -139,6 +139,8 @@ fn bundle_of(scene: &Scene) -> Bundle {
         containers: facts.containers.iter().map(ContainerSeen::from).collect(),
         samples: scene.samples.iter().map(SampleSeen::from).collect(),
         csi_pods: facts.csi_pods.iter().map(ToString::to_string).collect(),
+        // wtmp goes along, and has its own.
+        anchors: scene.anchors.iter().filter(|anchor| !anchor.source.starts_with('/')).cloned().collect(),
         sources: scene.sources.iter().filter(|source| !source.seen).cloned().collect(),
     }
 }

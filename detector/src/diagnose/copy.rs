@@ -98,6 +98,7 @@ pub(super) fn look(options: &Options) -> Result<Scene, BundleError> {
         logs,
         sightings,
         samples,
+        anchors: bundle.map(|bundle| bundle.anchors).unwrap_or_default(),
         sources: files.sources,
         ..Scene::default()
     };

@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use super::{ApiserverSeen, ClockState, Options, Present, Scene, SourceState, files, from_files, witnesses};
+use super::{
+    ApiserverSeen, ClockState, Options, Present, Scene, SourceState, anchor, files, from_files, witnesses,
+};
 use crate::{
     clock::{BootNs, Clocks, Rtc, SystemClocks, WallNs, bracketed_offset},
     ledger::Timeline,
@@ -121,6 +123,7 @@ impl Live {
             logs,
             sightings,
             samples: Vec::new(),
+            anchors: anchor::of_containers(&node.facts().containers, |id| node.started(id)),
             sources: files.sources,
             ..Scene::default()
         };

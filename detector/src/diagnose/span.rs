@@ -1,7 +1,9 @@
 //! Lengths and instants that are known from two sides, ns.
 
+use serde::{Deserialize, Serialize};
+
 /// From `lo` to `hi`, both included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// At least.
     pub lo: i128,

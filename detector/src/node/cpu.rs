@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Container, Cpu};
+use super::{Container, Cpu, process::started_at};
 use crate::{
     actor::workload,
     clock::{BootNs, Clocks},
@@ -17,6 +17,8 @@ use crate::{
 
 /// Directories looked at before a walk is given up: far more than a node has cgroups.
 const MAX_DIRECTORIES: usize = 100_000;
+/// Processes of a container that are looked at.
+const MOST_PROCESSES: usize = 64;
 /// Readings closer together make no rate: kubelet's own are 10 s apart, ns.
 const TOO_SOON_NS: u64 = 5_000_000_000;
 
@@ -59,6 +61,14 @@ impl CpuTimes {
         }
         // Whoever is gone is forgotten.
         self.known = known;
+    }
+
+    /// When the first of a container's processes that still run was started; nothing where they cannot be seen from here.
+    pub fn started(&self, id: &str) -> Option<BootNs> {
+        let known = self.known.get(id)?;
+        let pids = fs::read_to_string(known.directory.join("cgroup.procs")).ok()?;
+        let pids = pids.lines().filter_map(|pid| pid.parse::<u32>().ok()).filter(|pid| *pid > 0);
+        pids.take(MOST_PROCESSES).filter_map(started_at).min()
     }
 
     /// Walks the tree for containers that are not known yet.

@@ -159,6 +159,11 @@ impl Node {
         self.cpu.read(&mut self.facts.containers, &SystemClocks);
     }
 
+    /// When the first of a container's processes that still run was started, as far as that can be seen from here.
+    pub fn started(&self, id: &str) -> Option<BootNs> {
+        self.cpu.started(id)
+    }
+
     /// What the runtime says of every container's CPU. Moves its baseline.
     pub async fn samples(&self) -> Result<Vec<Sample>, CriError> {
         match self.connect().await? {

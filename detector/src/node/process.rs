@@ -76,6 +76,12 @@ pub fn listener(socket: &Path) -> io::Result<Option<Process>> {
     Ok(ProcProcess::new(pid).ok().as_ref().and_then(read))
 }
 
+/// When a process was started, ns since boot.
+pub fn started_at(pid: u32) -> Option<BootNs> {
+    let process = ProcProcess::new(i32::try_from(pid).ok()?).ok()?;
+    read(&process).map(|process| process.started)
+}
+
 fn read(process: &ProcProcess) -> Option<Process> {
     let stat = process.stat().ok()?;
     let tick = rustix::param::clock_ticks_per_second().max(1);
