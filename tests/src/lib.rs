@@ -13,6 +13,7 @@ pub mod cli;
 pub mod cri;
 pub mod daemon;
 pub mod demo;
+pub mod diagnosis;
 pub mod feed;
 pub mod guard;
 pub mod idle;

@@ -55,6 +55,12 @@ pub(super) struct DiagnoseArgs {
     /// Who must have signed the apiservers' certificates (PEM); else what pods are given for that
     #[arg(long, value_name = "FILE", conflicts_with = "root")]
     apiserver_ca: Option<PathBuf>,
+    /// Where a daemon that ran here kept its store, as the node names it
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/timejump")]
+    state_dir: PathBuf,
+    /// Do not look into a store: as if no daemon had ever run
+    #[arg(long, conflicts_with = "state_dir")]
+    no_store: bool,
     /// Also write a bundle: what is needed to diagnose this node elsewhere (tar xf FILE -C DIR; timejump diagnose --root DIR).
     /// No signatures, no keys, of logs only stamps and what speaks of the clock
     #[arg(long, value_name = "FILE", conflicts_with = "root")]
@@ -86,6 +92,7 @@ fn diagnosis(args: &DiagnoseArgs) -> Result<Diagnosis, Failure> {
         journals: args.journal.clone(),
         kubelet_root: args.kubelet_root.clone(),
         pki: args.pki.clone(),
+        state_dir: (!args.no_store).then(|| args.state_dir.clone()),
         now: args.now,
         cri_endpoint: args.cri_endpoint.clone().or_else(endpoint_from_environment),
         cgroups: args.cgroups.clone(),

@@ -16,7 +16,7 @@ use crate::{
 /// Jumps that are shown one by one.
 const MOST_JUMPS: usize = 20;
 /// Of each jump so many pieces of evidence are shown.
-const MOST_EVIDENCE: usize = 4;
+const MOST_EVIDENCE: usize = 6;
 /// Lines that are not believed, and hints, that are shown.
 const MOST_LINES: usize = 5;
 /// Sources that could not be read and are named.
@@ -127,7 +127,11 @@ fn ended(excursion: &PastExcursion, diagnosis: &Diagnosis) -> String {
     let closed =
         excursion.closed_by.and_then(|number| diagnosis.past.jumps.iter().find(|jump| jump.number == number));
     let back = closed.map_or_else(String::new, |jump| {
-        format!(", and came back {} ago", span(diagnosis.now.0.saturating_sub(jump.guess.at.0)))
+        if jump.after.has_lo() {
+            format!(", and came back {} ago", span(diagnosis.now.0.saturating_sub(jump.guess.at.0)))
+        } else {
+            ", and has come back since".to_owned()
+        }
     });
     format!("its clock was {far} {side}{lasted}{back}")
 }
@@ -215,11 +219,11 @@ fn more(text: &mut String, all: usize, shown: usize) {
 }
 
 fn one_jump(text: &mut String, jump: &PastJump, colour: Colour) {
-    let about = if jump.error_ns().is_some_and(|error| error <= 1_000_000) { "" } else { "about " };
-    let error = match jump.error_ns() {
-        Some(error) if error <= 1_000_000 => String::new(),
-        Some(error) => format!(" (within {})", span(error)),
-        None => " (at least that is known)".to_owned(),
+    let far = jump.guess.delta.short();
+    let far = match jump.error_ns() {
+        Some(error) if error <= 1_000_000 => jump.guess.delta.to_string(),
+        Some(error) => format!("about {far} (within {})", span(error)),
+        None => format!("at least {far}"),
     };
     let by = jump.by.as_ref().map_or_else(|| "by whom is not known".to_owned(), |by| format!("by {by}"));
     let sure = match jump.certainty {
@@ -229,9 +233,8 @@ fn one_jump(text: &mut String, jump: &PastJump, colour: Colour) {
     };
     let _ = writeln!(
         text,
-        "  {}  {about}{}{error}  {sure}, {}",
+        "  {}  {far}  {sure}, {}",
         colour.bold(&format!("jump {}", jump.number)),
-        jump.guess.delta.short(),
         printable(&by)
     );
     let _ = writeln!(text, "    {} → {}", jump.guess.before.short(), jump.guess.after.short());

@@ -54,12 +54,11 @@ pub fn advice(clock: &[ClockProblem], impacts: &[Impact], names: &Names, now: Bo
         due.iter().copied().filter(move |impact| impact.remedy == remedy && !is_risk(impact))
     };
     if let Some(what) = cured(of(Remedy::RestartKubelet)) {
-        let unit = names.kubelet.clone().unwrap_or_else(|| "kubelet".to_owned());
         steps.push(Step {
             what: format!(
                 "Restart kubelet: {what}. Containers go on running; new tokens come within two minutes."
             ),
-            commands: vec![format!("systemctl restart {unit}")],
+            commands: vec![restart(names.kubelet.as_deref(), "kubelet")],
             caveat: (names.csi_pods > 0).then(|| csi(names.csi_pods)),
         });
     }
@@ -82,15 +81,18 @@ pub fn advice(clock: &[ClockProblem], impacts: &[Impact], names: &Names, now: Bo
         });
     }
     if let Some(what) = cured(of(Remedy::RestartRuntime)) {
-        let unit = names.runtime.clone().unwrap_or_else(|| "containerd".to_owned());
         steps.push(Step {
             what: format!("Restart the container runtime: {what}. Containers go on running."),
-            commands: vec![format!("systemctl restart {unit}")],
+            commands: vec![restart(names.runtime.as_deref(), "containerd")],
             caveat: None,
         });
     }
-    if let Some(what) = cured(of(Remedy::Wait)) {
-        let last = of(Remedy::Wait).filter_map(|impact| impact.until).max();
+    // A restart of kubelet mends these as well.
+    let restarts = of(Remedy::RestartKubelet).next().is_some();
+    let is_late = |impact: &&Impact| impact.kind == Kind::TokenRefreshLate.word();
+    let waits = || of(Remedy::Wait).filter(|impact| !(restarts && is_late(impact)));
+    if let Some(what) = cured(waits()) {
+        let last = waits().filter_map(|impact| impact.until).max();
         let until = last.map_or_else(String::new, |until: WallNs| format!(", until {}", until.short()));
         steps.push(Step { what: format!("Wait{until}: {what}."), commands: Vec::new(), caveat: None });
     }
@@ -110,6 +112,14 @@ pub fn advice(clock: &[ClockProblem], impacts: &[Impact], names: &Names, now: Bo
         });
     }
     steps
+}
+
+/// The command that restarts `unit`; `usual` where its name is not known, or none that goes into a command.
+fn restart(unit: Option<&str>, usual: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+    let service = unit.and_then(|unit| unit.strip_suffix(".service"));
+    let service = service.filter(|name| !name.is_empty() && name.chars().all(plain));
+    format!("systemctl restart {}", service.unwrap_or(usual))
 }
 
 /// Commands that delete the pods of these, and how many are left out.
@@ -179,5 +189,95 @@ fn cure(kind: &str, count: usize) -> String {
             "containers that may find their names taken when they restart",
         ),
         _ => format!("{} ({count})", kind.replace('_', " ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        diagnose::ClockProblemKind,
+        impact::{Confidence, State, Subject},
+    };
+
+    fn impact(kind: Kind, remedy: Remedy, pod: &str) -> Impact {
+        Impact {
+            id: 1,
+            jump: 1,
+            boot_id: "b".into(),
+            kind: kind.word().into(),
+            subject: Subject {
+                kind: "pod".into(),
+                namespace: Some("n".into()),
+                name: Some(pod.into()),
+                ..Subject::default()
+            },
+            from: None,
+            until: Some(WallNs(0)),
+            from_boot: None,
+            until_boot: None,
+            state: State::Open,
+            confidence: Confidence::Predicted,
+            remedy,
+            message: String::new(),
+            evidence: json!({}),
+        }
+    }
+
+    fn first_words(steps: &[Step]) -> Vec<&str> {
+        steps.iter().map(|step| step.what.split([' ', ':', ',']).next().unwrap_or_default()).collect()
+    }
+
+    #[test]
+    fn what_is_done_first() {
+        let token = impact(Kind::TokenNotYetValid, Remedy::RestartKubelet, "a");
+        let late = impact(Kind::TokenRefreshLate, Remedy::Wait, "a");
+        let stuck = impact(Kind::RuntimeCpuBaselineStuck, Remedy::RestartRuntime, "a");
+        let deleted = impact(Kind::ProbesSuspended, Remedy::DeletePod, "b");
+        let risk = impact(Kind::NameReservationRisk, Remedy::DeletePod, "c");
+        let clock = ClockProblem { kind: ClockProblemKind::Unconfirmed, off_ns: None, message: "m".into() };
+        let none: &[ClockProblem] = &[];
+        for (clock, impacts, want) in [
+            (none, vec![], vec![]),
+            (none, vec![late.clone()], vec!["Wait", "Look"]),
+            (none, vec![late.clone(), token.clone()], vec!["Restart", "Look"]),
+            (none, vec![stuck.clone(), token.clone()], vec!["Restart", "Restart", "Look"]),
+            (none, vec![risk.clone(), deleted.clone()], vec!["Delete", "Only", "Look"]),
+            (std::slice::from_ref(&clock), vec![token.clone()], vec!["First", "Restart", "Look"]),
+        ] {
+            let steps = advice(clock, &impacts, &Names::default(), BootNs(0));
+            assert_eq!(first_words(&steps), want, "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn units_by_their_names() {
+        for (unit, want) in [
+            (None, "kubelet"),
+            (Some("k3s-agent.service"), "k3s-agent"),
+            (Some("snap.microk8s.daemon-kubelite.service"), "snap.microk8s.daemon-kubelite"),
+            (Some("session-3.scope"), "kubelet"),
+            (Some("a;reboot.service"), "kubelet"),
+        ] {
+            assert_eq!(restart(unit, "kubelet"), format!("systemctl restart {want}"));
+        }
+    }
+
+    #[test]
+    fn commands_hold_names_and_nothing_else() {
+        let pods = ["web-1", "x; reboot", "$(id)", "UPPER", ""]
+            .map(|pod| impact(Kind::TokenExpired, Remedy::DeletePod, pod));
+        let names = Names { csi_pods: 2, ..Names::default() };
+        let steps = advice(&[], &pods, &names, BootNs(0));
+        assert_eq!(steps[0].commands, ["kubectl delete pod -n n web-1"]);
+        assert!(steps[0].caveat.as_ref().is_some_and(|caveat| caveat.contains("CSI")), "{steps:?}");
+        let token = impact(Kind::TokenNotYetValid, Remedy::RestartKubelet, "a");
+        let steps = advice(&[], &[token], &names, BootNs(0));
+        assert!(
+            steps[0].caveat.as_ref().is_some_and(|caveat| caveat.starts_with("2 pods here mount")),
+            "{steps:?}"
+        );
     }
 }

@@ -50,6 +50,9 @@ pub struct Bundle {
     pub kubelet_version: Option<(u32, u32)>,
     /// The container runtime.
     pub runtime: Option<RuntimeSeen>,
+    /// The units that run kubelet and the runtime.
+    #[serde(default)]
+    pub units: [Option<String>; 2],
     /// Its containers.
     pub containers: Vec<ContainerSeen>,
     /// What it said of their CPU rates.

@@ -136,6 +136,7 @@ fn bundle_of(scene: &Scene) -> Bundle {
             .and_then(|kubelet| kubelet.version)
             .map(|version| (version.0, version.1)),
         runtime: facts.runtime.as_ref().map(RuntimeSeen::from),
+        units: scene.units.clone(),
         containers: facts.containers.iter().map(ContainerSeen::from).collect(),
         samples: scene.samples.iter().map(SampleSeen::from).collect(),
         csi_pods: facts.csi_pods.iter().map(ToString::to_string).collect(),

@@ -98,11 +98,12 @@ pub(super) fn look(options: &Options) -> Result<Scene, BundleError> {
         logs,
         sightings,
         samples,
+        units: bundle.as_ref().map(|bundle| bundle.units.clone()).unwrap_or_default(),
         anchors: bundle.map(|bundle| bundle.anchors).unwrap_or_default(),
         sources: files.sources,
         ..Scene::default()
     };
-    witnesses::add(&mut scene, &journal);
+    witnesses::add(&mut scene, &journal, options.state_dir.as_deref());
     Ok(scene)
 }
 

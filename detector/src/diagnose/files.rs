@@ -83,6 +83,10 @@ pub(super) fn read_logs(root: &Path, more: &[PathBuf], near: WallNs) -> (Vec<Log
         here.chain(more.iter().map(|path| (path.clone(), path.clone()))).collect();
     let mut readings = Vec::new();
     for (path, name) in all {
+        if !is_within(root, &path) && !more.contains(&path) {
+            sources.push(SourceState::unseen(name.display().to_string(), "it leads out of the copy"));
+            continue;
+        }
         let reading = logs::scan(&path, &name, &local, &words);
         sources.push(of_log(&reading));
         readings.push(reading);
@@ -101,6 +105,12 @@ pub(super) fn read_logs(root: &Path, more: &[PathBuf], near: WallNs) -> (Vec<Log
         ));
     }
     (readings, sources)
+}
+
+/// Whether a file of a copy is of that copy: a link may lead to one of ours.
+fn is_within(root: &Path, path: &Path) -> bool {
+    let (root, path) = (root.canonicalize(), path.canonicalize());
+    root.is_ok_and(|root| path.is_ok_and(|path| path.starts_with(root)))
 }
 
 fn of_log(reading: &LogReading) -> SourceState {

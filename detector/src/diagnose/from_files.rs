@@ -42,11 +42,12 @@ fn reached(
     let (Some(first), Some(last)) = (stamps.iter().min(), stamps.iter().max()) else { return Vec::new() };
     let count = stamps.len();
     let (plural, were) = if count == 1 { ("", "was") } else { ("s", "were") };
-    let quote = format!(
-        "{count} {thing}{plural} {were} {verb} from {} to {}, which is still to come",
-        first.short(),
-        last.short()
-    );
+    let when = if first == last {
+        format!("at {}", first.short())
+    } else {
+        format!("from {} to {}", first.short(), last.short())
+    };
+    let quote = format!("{count} {thing}{plural} {were} {verb} {when}, which is still to come");
     let sighting = |weight, before, after, delta| Sighting {
         source: source.to_owned(),
         witness,

@@ -1,10 +1,10 @@
 //! What systemd's journal tells of jumps: each entry has both clocks, so each jump is measured.
 
-use super::{Disbelieved, Sighting, Span, Weight, Witness, from_logs};
+use super::{Disbelieved, Present, Sighting, Span, Weight, Witness, from_logs};
 use crate::{
     clock::DeltaNs,
     node::{
-        journal::{BootReading, Change, JournalReading, Record},
+        journal::{BootReading, Change, JournalReading, Moment, Record},
         logs::{LogReading, Said, Words, read_messages},
     },
 };
@@ -24,10 +24,24 @@ pub(super) struct Told {
     /// Jumps of earlier boots, for people.
     pub(super) earlier: Vec<String>,
     pub(super) disbelieved: Vec<Disbelieved>,
-    /// Whether it has seen all of the present boot: then there were no other jumps.
+    /// Whether it has seen all of the present boot from its beginning.
     pub(super) covers_boot: bool,
+    /// Its last entry of the present boot.
+    last: Option<Moment>,
     /// What kubelet and the runtime say in it.
     pub(super) log: Option<LogReading>,
+}
+
+impl Told {
+    /// Whether the clock has not jumped since the last entry. A machine that slept has its boot clock ahead of the journal's:
+    /// then nothing is known of that.
+    pub(super) fn ends_with(&self, present: Present) -> bool {
+        let Some(last) = self.last else { return false };
+        // A copy is judged by its last entry, or does not say when it was made.
+        let Some(boot) = present.boot else { return true };
+        let (now, then) = (present.wall.0 - i128::from(boot.0), last.wall.0 - i128::from(last.monotonic_ns));
+        (now - then).abs() <= SECOND_NS
+    }
 }
 
 /// Reads the reading. `boot_id` is the present boot's, if it is known; else it is taken to be the last one's.
@@ -42,10 +56,12 @@ pub(super) fn tell(journal: &JournalReading, boot_id: Option<&str>) -> Told {
         let jumps = boot.changes.iter().filter(|change| !change.suspended);
         if is_present(boot) {
             told.sightings.extend((0..).zip(jumps).filter_map(|(place, change)| of_change(place, change)));
+            told.last = Some(boot.last);
             told.covers_boot = boot.first.monotonic_ns <= FROM_BOOT_NS;
             let records = || journal.told.iter().filter(|record| record.boot_id == boot.boot_id);
+            let words = Words::new();
             for record in records() {
-                of_record(record, boot, &mut told);
+                of_record(record, &words, boot, &mut told);
             }
             let messages =
                 (1..).zip(records()).map(|(line, record)| (line, record.moment.wall, &*record.message));
@@ -87,8 +103,8 @@ fn of_change(place: u64, change: &Change) -> Option<Sighting> {
     sighting.consistent()
 }
 
-fn of_record(record: &Record, boot: &BootReading, told: &mut Told) {
-    let Some(said) = Words::new().read(record.message.as_bytes()) else { return };
+fn of_record(record: &Record, words: &Words, boot: &BootReading, told: &mut Told) {
+    let Some(said) = words.read(record.message.as_bytes()) else { return };
     let pid = record.pid.map_or_else(String::new, |pid| format!("[{pid}]"));
     let claims = record.claimed.as_ref().filter(|claimed| **claimed != record.identifier);
     let claims = claims.map_or_else(String::new, |claimed| format!(", which calls itself {claimed}"));

@@ -115,6 +115,8 @@ impl Live {
                 apiservers,
             },
             own_apiserver: process::apiserver_is_here(),
+            units: [kubelet, facts.runtime.as_ref().and_then(|runtime| runtime.process)]
+                .map(|process| process.and_then(process::unit)),
             kubelet_root: Some(kubelet_root),
             kubelet_cert_dir: cert_dir,
             facts,
@@ -127,7 +129,7 @@ impl Live {
             sources: files.sources,
             ..Scene::default()
         };
-        witnesses::add(&mut scene, &journal);
+        witnesses::add(&mut scene, &journal, options.state_dir.as_deref());
         (Self { node, journal }, scene)
     }
 

@@ -59,6 +59,8 @@ pub struct Options {
     pub kubelet_root: Option<PathBuf>,
     /// The control plane's certificates.
     pub pki: Vec<PathBuf>,
+    /// Where a daemon that ran there kept its store; nothing: it is not looked at.
+    pub state_dir: Option<PathBuf>,
     /// For a copy: the moment for which to judge.
     pub now: Option<WallNs>,
     /// For this node: the runtime's socket, if it is not to be found.
@@ -131,7 +133,8 @@ pub fn diagnose(scene: Scene) -> Diagnosis {
     let now = scene.present.boot.unwrap_or(past.now);
     let clock = problem::problems(&scene.clocks, &past, scene.own_apiserver, scene.present.wall);
     let impacts = assess::impacts(&scene, &past, now);
-    let names = Names { csi_pods: scene.facts.csi_pods.len(), ..Names::default() };
+    let [kubelet, runtime] = scene.units.clone();
+    let names = Names { kubelet, runtime, csi_pods: scene.facts.csi_pods.len() };
     let steps = advice::advice(&clock, &impacts, &names, now);
     Diagnosis { scene, now, past, clock, impacts, steps }
 }

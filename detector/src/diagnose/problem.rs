@@ -105,3 +105,70 @@ fn unconfirmed<'a>(
     let last = past.jumps.iter().rfind(|jump| jump.guess.delta.magnitude() >= LARGE_NS)?;
     (last.certainty > Certainty::Possible && !closed(last.number) && last.guess.after <= now).then_some(last)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::BootNs;
+    use crate::diagnose::{ApiserverSeen, Evidence, Present, Sighting, Span, Weight, Witness, reconstruct};
+
+    const SECOND: i128 = 1_000_000_000;
+
+    fn apiserver(ahead_s: i64) -> ApiserverSeen {
+        ApiserverSeen {
+            url: "https://a:6443".into(),
+            ahead_ns: Some(ahead_s * 1_000_000_000),
+            error_ns: 500_000_000,
+            trouble: None,
+        }
+    }
+
+    /// A clock that went from 100 s to so many seconds, a minute ago.
+    fn past(to_s: i128) -> (Past, WallNs) {
+        let now = WallNs((to_s + 60) * SECOND);
+        let sighting = Sighting {
+            source: "journal".into(),
+            witness: Witness::Stamps,
+            weight: Weight::Measured,
+            place: Some(1),
+            before: Span::around(100 * SECOND, 0),
+            after: Span::around(to_s * SECOND, 0),
+            delta: Span::ANY,
+            by: None,
+            quote: String::new(),
+        };
+        let evidence =
+            Evidence { sightings: sighting.consistent().into_iter().collect(), ..Evidence::default() };
+        let boot = Some(BootNs(160_000_000_000));
+        (reconstruct(evidence, Present { wall: now, boot }), now)
+    }
+
+    #[test]
+    fn whose_word_counts() {
+        use ClockProblemKind::{ApiserverDiffers, RtcDiffers, Unconfirmed};
+        let clocks = |synchronised, rtc: Option<i64>, apiservers: Vec<ApiserverSeen>| ClockState {
+            synchronised: Some(synchronised),
+            rtc_ahead_ns: rtc.map(|seconds| seconds * 1_000_000_000),
+            apiservers,
+        };
+        let (jumped, quiet) = (4_752_000, 101);
+        for (to, clocks, own, want) in [
+            (quiet, clocks(false, None, vec![]), false, None),
+            (jumped, clocks(false, None, vec![]), false, Some(Unconfirmed)),
+            (jumped, clocks(true, None, vec![]), false, None),
+            (jumped, clocks(false, Some(3), vec![]), false, None),
+            (jumped, clocks(false, None, vec![apiserver(2)]), false, None),
+            // One on the same machine has the same clock.
+            (jumped, clocks(false, None, vec![apiserver(0)]), true, Some(Unconfirmed)),
+            (jumped, clocks(true, None, vec![apiserver(-4_752_000)]), false, Some(ApiserverDiffers)),
+            (quiet, clocks(true, None, vec![apiserver(61)]), false, Some(ApiserverDiffers)),
+            (quiet, clocks(true, None, vec![apiserver(59)]), false, None),
+            (quiet, clocks(false, Some(-3600), vec![]), false, Some(RtcDiffers)),
+            (quiet, clocks(true, Some(-3600), vec![]), false, None),
+        ] {
+            let (past, now) = past(to);
+            let found = problems(&clocks, &past, own, now);
+            assert_eq!(found.first().map(|problem| problem.kind), want, "{to} {clocks:?}");
+        }
+    }
+}

@@ -21,7 +21,7 @@ const TOGETHER_NS: i128 = 30 * SECOND_NS;
 /// A clock that comes back to within this share of how far it was away has come back.
 const RESIDUAL_SHARE: i128 = 20;
 /// Jumps that are told, at most.
-const MOST: usize = 256;
+const MOST: usize = 128;
 /// Where boot is not known, it is taken to be so long before all that is known, ns.
 const BEFORE_ALL_NS: i128 = 3600 * SECOND_NS;
 
@@ -136,8 +136,12 @@ pub fn reconstruct(evidence: Evidence, present: Present) -> Past {
         }
     }
     let (mut jumps, timeline, now) = balanced(candidates, &mut hints, &anchors, present);
-    // A silence by itself says nothing.
-    hints.retain(|hint| hint.weight != Weight::Leap);
+    // A silence by itself says nothing, and what tells of one end of an excursion need not be told again of the other.
+    let is_told = |hint: &Sighting| {
+        let mut told = jumps.iter().flat_map(|jump| &jump.sightings);
+        told.any(|sighting| sighting.source == hint.source && sighting.quote == hint.quote)
+    };
+    hints.retain(|hint| hint.weight != Weight::Leap && !is_told(hint));
     let excursions = excursions(&jumps, present.wall);
     confirm_openings(&mut jumps, &excursions);
     Past { jumps, now, excursions, timeline, hints, earlier: Vec::new(), disbelieved: Vec::new() }

@@ -31,6 +31,8 @@ pub struct Scene {
     pub judges: Vec<Judge>,
     /// Whether an apiserver runs on it.
     pub own_apiserver: bool,
+    /// The units that run kubelet and the container runtime, as far as is known.
+    pub units: [Option<String>; 2],
     /// kubelet's root directory, as the node names it.
     pub kubelet_root: Option<PathBuf>,
     /// kubelet's directory of certificates, if it was told another than the usual one.

@@ -12,8 +12,6 @@ use crate::{
 };
 
 const WTMP: &str = "/var/log/wtmp";
-/// Where the daemon keeps its store unless it is told otherwise.
-const STORE: &str = "/var/lib/timejump";
 /// Jumps of the store that are looked at, the latest ones.
 const MOST: u32 = 1024;
 
@@ -31,11 +29,13 @@ pub(super) fn read_journal(root: &Path, more: &[PathBuf]) -> JournalReading {
 }
 
 /// Adds to the scene what these tell.
-pub(super) fn add(scene: &mut Scene, journal: &JournalReading) {
+pub(super) fn add(scene: &mut Scene, journal: &JournalReading, state_dir: Option<&Path>) {
     let root = scene.root.clone();
     add_journal(scene, journal);
     add_wtmp(scene, &root);
-    add_store(scene, &root);
+    if let Some(state_dir) = state_dir {
+        add_store(scene, &under(&root, state_dir));
+    }
 }
 
 fn add_journal(scene: &mut Scene, journal: &JournalReading) {
@@ -54,10 +54,10 @@ fn add_journal(scene: &mut Scene, journal: &JournalReading) {
     let told = from_journal::tell(journal, scene.boot_id.as_deref());
     let boots = journal.boots.len();
     scene.sources.push(SourceState::seen("journal", format!("{} entries of {boots} boots", journal.entries)));
+    scene.journal_covers_boot = told.covers_boot && told.ends_with(scene.present);
     scene.sightings.extend(told.sightings);
     scene.disbelieved.extend(told.disbelieved);
     scene.earlier.extend(told.earlier);
-    scene.journal_covers_boot = told.covers_boot;
     scene.logs.extend(told.log);
 }
 
@@ -77,10 +77,9 @@ fn add_wtmp(scene: &mut Scene, root: &Path) {
     });
 }
 
-fn add_store(scene: &mut Scene, root: &Path) {
-    let directory = under(root, Path::new(STORE));
+fn add_store(scene: &mut Scene, directory: &Path) {
     // Where timejump never ran there is nothing to miss.
-    match store::read_only(&directory) {
+    match store::read_only(directory) {
         None => {}
         Some(Err(error)) => scene.sources.push(SourceState::unseen("timejump's store", error.to_string())),
         Some(Ok(store)) => match store.jumps(store::Order::NewestFirst(u64::MAX), MOST) {

@@ -13,7 +13,7 @@ use rustix::{
 use tokio::io::unix::AsyncFd;
 
 use super::Process;
-use crate::{clock::BootNs, sys};
+use crate::{actor::workload, clock::BootNs, sys};
 
 /// kubelet by the names of its processes: itself; microk8s's; k3s's and rke2's, which hold it.
 const KUBELETS: [&str; 6] = ["kubelet", "kubelite", "k3s-server", "k3s-agent", "k3s", "rke2"];
@@ -74,6 +74,14 @@ pub fn listener(socket: &Path) -> io::Result<Option<Process>> {
         return Ok(None);
     }
     Ok(ProcProcess::new(pid).ok().as_ref().and_then(read))
+}
+
+/// The systemd unit that runs a process, if one does; its own, not that of a container in it.
+pub fn unit(process: Process) -> Option<String> {
+    let paths = std::fs::read_to_string(format!("/proc/{}/cgroup", process.pid)).ok()?;
+    // cgroups(7): `hierarchy:controllers:path`. Of v1 systemd's own hierarchy comes among the others.
+    let paths = paths.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    paths.map(workload).find(|found| found.pod_uid.is_none()).and_then(|found| found.unit)
 }
 
 /// When a process was started, ns since boot.

@@ -105,8 +105,7 @@ fn tell(stage: &Stage, screen: Screen, report: &Path) -> Result<()> {
     screen.run(&["timejump", "show", "2"], &[0])?;
     screen.caption("And where timejump did not run at the time? What is left of it can be found:")?;
     let url = rig.apiserver.url();
-    let words = ["timejump", "diagnose", "--kubelet-root", KUBELET_ROOT, "--apiserver", &url];
-    screen.run(&words, &DIAGNOSED)?;
+    screen.run(&["timejump", "diagnose", "--no-store", "--apiserver", &url], &DIAGNOSED)?;
     screen.caption("All of it on one page, to pass on:")?;
     let to = report.to_str().context("the report's path is no UTF-8")?;
     screen.run(&["timejump", "report", "-o", to], &[0])?;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::cli::Cli;
 use crate::daemon::{Daemon, Options};
+use crate::diagnosis::Diagnosis;
 use crate::lines::Impact;
 use crate::node::containerd::Containerd;
 use crate::node::eviction::{Eviction, Seen};
@@ -58,6 +59,7 @@ pub(super) fn stats_restart(stage: &Stage) -> Result<()> {
         let foretold = rig.step_back(stage, daemon, "1 h back, containerd restarted", HOUR_NS)?;
         let seen = rig.poll()?;
         rig.is_stuck(&before, &seen)?;
+        rig.is_diagnosed()?;
         rig.containerd.restart()?;
         let over = daemon.wait_for_impact("the end", TELLING, foretold.line, |impact| {
             impact.id == foretold.impact.id && impact.state == "resolved"
@@ -262,6 +264,17 @@ impl Rig {
     }
 
     /// The one answer after a step forward by an hour.
+    /// Whoever comes later and finds no daemon is told the same, and of the jump: by when containers were made, against when
+    /// their processes started.
+    fn is_diagnosed(&self) -> Result<()> {
+        let diagnosis = Diagnosis::make(&self.timejump, &[])?;
+        let stuck = diagnosis.problems(self.kind()).count();
+        ensure!(diagnosis.status == 1 && stuck == self.pods.len(), "{stuck} are stuck: {diagnosis:?}");
+        let net: i64 = diagnosis.jumps().iter().sum();
+        ensure!((net + HOUR_NS).abs() <= 2 * MINUTE_NS, "{net}: {diagnosis:?}");
+        Ok(())
+    }
+
     fn is_diluted(&mut self, before: &Before) -> Result<()> {
         let seen = self.poll()?;
         let (rate, usual) = (self.rate(&seen)?, before.nano_cores);

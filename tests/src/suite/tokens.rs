@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::cli::Cli;
 use crate::daemon::{Daemon, Options};
+use crate::diagnosis::Diagnosis;
 use crate::kubelet::MARK;
 use crate::kubelet::live::{PODS, VOLUMES, uid};
 use crate::kubelet::rig::{Rig, TOKENS, tokens};
@@ -72,7 +73,21 @@ fn refused_after_the_way_back(rig: &mut Rig<'_>, daemon: &mut Daemon) -> Result<
     let refused = tokens.iter().filter(|token| token["state"] == "not_yet_valid").count();
     ensure!((refused, tokens.len()) == (TOKENS, TOKENS), "{tokens:?}");
     println!("{}", cli(rig, daemon).output(&["tokens"])?);
+    let diagnosis = diagnosis(rig)?;
+    let observed =
+        diagnosis.problems("token_not_yet_valid").filter(|impact| impact["confidence"] == "observed");
+    ensure!(diagnosis.status == 1 && observed.count() == TOKENS, "{diagnosis:?}");
+    // By the volumes' own stamps alone: that it went back, and by at least so much.
+    let [back] = diagnosis.jumps()[..] else { anyhow::bail!("{diagnosis:?}") };
+    ensure!((-EXCURSION_NS - HOUR_NS..-EXCURSION_NS + HOUR_NS).contains(&back), "{diagnosis:?}");
     Ok(())
+}
+
+/// What somebody finds who comes when all is over, and finds no daemon.
+fn diagnosis(rig: &Rig<'_>) -> Result<Diagnosis> {
+    let root = rig.root.to_str().context("a path of text")?;
+    let arguments = ["--kubelet-root", root, "--apiserver", &rig.apiserver.url()];
+    Diagnosis::make(&rig.stage.bench.timejump, &arguments)
 }
 
 fn cured_by_a_restart(rig: &mut Rig<'_>, daemon: &mut Daemon) -> Result<()> {
@@ -88,6 +103,8 @@ fn cured_by_a_restart(rig: &mut Rig<'_>, daemon: &mut Daemon) -> Result<()> {
         let of_late = tokens.iter().filter(|token| token["pod"]["name"] == LATE).count();
         if of_late == VOLUMES.len() {
             ensure!(tokens.iter().all(|token| token["state"] == "accepted"), "{tokens:?}");
+            let diagnosis = diagnosis(rig)?;
+            ensure!(diagnosis.status == 0 && diagnosis.jumps().is_empty(), "{diagnosis:?}");
             return Ok(());
         }
         ensure!(!deadline.passed(), "a pod that came later is not followed: {tokens:?}");

@@ -112,6 +112,18 @@ fn what_steers_terminals_does_not_reach_one() {
 }
 
 #[test]
+fn links_do_not_lead_out_of_a_copy() {
+    let outside = tempfile::NamedTempFile::new().unwrap();
+    fs::write(outside.path(), quiet("")).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    recorded::build("1-before", root.path());
+    std::os::unix::fs::symlink(outside.path(), root.path().join("var/log/syslog")).unwrap();
+    let said = diagnose(root.path(), &[]);
+    assert!(said.unseen().contains(&"/var/log/syslog"), "{}", said.screen);
+    assert!(said.screen.contains("not seen"), "{}", said.screen);
+}
+
+#[test]
 fn a_million_lines() {
     let root = tempfile::tempdir().unwrap();
     recorded::build("5-after-back", root.path());

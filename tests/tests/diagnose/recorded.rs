@@ -48,7 +48,7 @@ pub fn build(stage: &str, root: &Path) {
     fs::create_dir_all(root.join("etc")).unwrap();
     for (name, lines) in &stage.lines {
         let text = fs::read_to_string(fixture(&format!("incident/logs/{name}.log"))).unwrap();
-        let text: String = text.lines().take(*lines).map(|line| format!("{line}\n")).collect();
+        let text: String = text.split_inclusive('\n').take(*lines).collect();
         fs::write(log.join(format!("{name}.log")), text).unwrap();
     }
     let all = tokens();

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     clock::{BootNs, WallNs},
-    impact::{Case, Finding, Kind, Remedy, Rule},
+    impact::{Case, Finding, Kind, Remedy, Rule, WORTH_A_RESTART_NS},
     node::{Container, ContainerState, Pod},
 };
 
@@ -69,14 +69,18 @@ fn newest(containers: &[Container]) -> impl Iterator<Item = &Container> {
 fn probes(case: &Case<'_>, container: &Container) -> Option<Finding> {
     let started = container.started.unwrap_or(container.created);
     let (jump, from) = case.timeline.fell_below(started, container.born, case.now)?;
+    let until = case.timeline.boot_at(started);
+    let left = until.map_or(u64::MAX, |until| until.0.saturating_sub(case.now.0));
+    // Of a new pod the containers start by the clock as it now is.
+    let remedy = if left <= WORTH_A_RESTART_NS { Remedy::Wait } else { Remedy::DeletePod };
     Some(Finding {
         kind: Kind::ProbesSuspended,
         jump,
         subject: container.into(),
         key: container.id.clone(),
         from,
-        until: case.timeline.boot_at(started),
-        remedy: Remedy::Wait,
+        until,
+        remedy,
         message: format!(
             "kubelet does not probe it, if it has probes, until the wall clock passes its start, {}, and their initial \
              delay",
