@@ -53,7 +53,8 @@ impl Anchor {
             weight: Weight::Leap,
             place: None,
             before: Span::new(self.wall, Span::ANY.hi),
-            after: Span::new(Span::ANY.lo, present.wall.0),
+            // With others to come, it may have led anywhere.
+            after: if known == 0 { Span::new(Span::ANY.lo, present.wall.0) } else { Span::ANY },
             delta: missing,
             by: None,
             quote: format!("{}; since then the clock has moved by {}", self.quote, DeltaNs(far).short()),

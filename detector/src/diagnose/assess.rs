@@ -99,6 +99,10 @@ fn facts(scene: &Scene, past: &Past, now: BootNs) -> NodeFacts {
         }
     }
     facts.judges.clone_from(&scene.judges);
+    // They were asked for this diagnosis.
+    for judge in &mut facts.judges {
+        judge.seen = now;
+    }
     if facts.judges.is_empty() {
         facts.judges = vec![stand_in(timeline, scene.own_apiserver, None, now)];
     }

@@ -191,6 +191,16 @@ fn balanced(
     present: Present,
 ) -> (Vec<PastJump>, Timeline, BootNs) {
     let mut candidates = in_order(candidates);
+    // Of a single jump the sum is its size.
+    if let [only] = &mut candidates[..]
+        && !only.delta.is_bounded()
+    {
+        for sighting in anchors.iter().filter_map(|anchor| anchor.missing(0, present)) {
+            if only.takes(&sighting) {
+                only.take(sighting);
+            }
+        }
+    }
     // Each turn adds what one anchor misses.
     for _ in 0..=anchors.len() {
         let mut jumps: Vec<PastJump> = candidates.iter().map(jump).collect();
@@ -275,12 +285,14 @@ fn jump(candidate: &Candidate) -> PastJump {
     let mut sightings = sightings.clone();
     sightings.sort_by_key(|sighting| sighting.weight);
     let by = sightings.iter().find_map(|sighting| sighting.by.clone());
-    let guess = guess(before, after, delta);
+    let guess = guess(before, after, delta, &sightings);
     PastJump { number: 0, before, after, delta, guess, certainty: certainty(&sightings), by, sightings }
 }
 
 /// A log's last line before a jump and its first after it are nearest to it: what lies between is mostly silence.
-fn guess(before: Span, after: Span, delta: Span) -> Guess {
+fn guess(before: Span, after: Span, delta: Span, sightings: &[Sighting]) -> Guess {
+    let by_lines =
+        sightings.iter().any(|sighting| matches!(sighting.witness, Witness::Stamps | Witness::KubeletCache));
     let single = |span: Span| span.is_bounded() && span.width() <= SECOND_NS / 100;
     let middle = |span: Span| i128::midpoint(span.lo, span.hi);
     let delta_ns = if single(delta) {
@@ -296,7 +308,13 @@ fn guess(before: Span, after: Span, delta: Span) -> Guess {
         0
     };
     let (from, to) = if before.has_lo() {
-        (before.lo, before.lo.saturating_add(delta_ns))
+        // What was made at that very moment was there when the clock went back, some time after.
+        let from = match (by_lines, before.is_bounded(), after.has_lo()) {
+            (false, true, true) => middle(before),
+            (_, _, true) => before.lo,
+            (_, _, false) => before.lo + SECOND_NS,
+        };
+        (from, from.saturating_add(delta_ns))
     } else if after.has_hi() {
         (after.hi.saturating_sub(delta_ns), after.hi)
     } else {
@@ -545,6 +563,75 @@ mod tests {
             let past = reconstruct(evidence, present);
             assert_eq!(past.jumps.len(), known, "{anchor:?}: {:?}", seconds(&past));
         }
+    }
+
+    #[test]
+    fn what_led_to_where_the_clock_came_back_from_is_missing_too() {
+        // A container was made at 20 s; volumes were written at 55 days; now it is 90 s.
+        let anchor = Anchor {
+            source: "container c".into(),
+            wall: START + 20 * SECOND_NS,
+            boot: Span::new(-40 * SECOND_NS, 20 * SECOND_NS),
+            quote: String::new(),
+        };
+        let back = Sighting {
+            source: "token volumes".into(),
+            witness: Witness::Files,
+            weight: Weight::Reached,
+            place: None,
+            before: Span::new(START + (AHEAD + 65) * SECOND_NS, Span::ANY.hi),
+            after: Span::new(Span::ANY.lo, START + 90 * SECOND_NS),
+            delta: Span::NEGATIVE,
+            by: None,
+            quote: String::new(),
+        };
+        let ahead = Sighting {
+            weight: Weight::Said,
+            before: Span::new(Span::ANY.lo, START + 90 * SECOND_NS),
+            after: Span::new(START + (AHEAD - 3000) * SECOND_NS, START + (AHEAD + 60) * SECOND_NS),
+            delta: Span::POSITIVE,
+            ..back.clone()
+        };
+        let sightings = vec![back.consistent().unwrap(), ahead.consistent().unwrap()];
+        let past =
+            reconstruct(Evidence { sightings, anchors: vec![anchor], is_complete: false }, at(90, Some(90)));
+        let [ahead, back] = seconds(&past)[..] else { panic!("{past:?}") };
+        assert!(
+            (i128::from(ahead) - AHEAD).abs() <= 120 && (i128::from(back) + AHEAD).abs() <= 120,
+            "{past:?}"
+        );
+        assert_eq!(past.excursions.len(), 1, "{past:?}");
+        assert_eq!(past.excursions[0].opened_by, Some(1));
+    }
+
+    #[test]
+    fn an_anchor_measures_a_single_jump() {
+        // A container was made at 3600 s, when it was 30 s after boot; the clock now shows 60 s, 62 s after boot.
+        let reached = Sighting {
+            source: "containers".into(),
+            witness: Witness::Lives,
+            weight: Weight::Reached,
+            place: None,
+            before: Span::new(START + 3600 * SECOND_NS, Span::ANY.hi),
+            after: Span::new(Span::ANY.lo, START + 60 * SECOND_NS),
+            delta: Span::NEGATIVE,
+            by: None,
+            quote: String::new(),
+        };
+        let anchor = Anchor {
+            source: "container c".into(),
+            wall: START + 3600 * SECOND_NS,
+            boot: Span::new(-30 * SECOND_NS, 30 * SECOND_NS),
+            quote: String::new(),
+        };
+        let sightings = vec![reached.consistent().unwrap()];
+        let alone = conclude(sightings.clone(), at(60, Some(62)));
+        assert_eq!((seconds(&alone), alone.jumps[0].error_ns()), (vec![-3540], None), "at least");
+        let past =
+            reconstruct(Evidence { sightings, anchors: vec![anchor], is_complete: false }, at(60, Some(62)));
+        assert_eq!(seconds(&past), [-3572], "{past:?}");
+        assert!(past.jumps[0].error_ns() <= Some(60_000_000_000), "{past:?}");
+        assert_eq!(past.jumps[0].certainty, Certainty::Certain);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use crate::{
-    clock::BootNs,
+    clock::{BootNs, WallNs},
     daemon::PodNames,
     deliver::locked,
     ledger::Timeline,
@@ -12,6 +12,9 @@ use crate::{
         tokens::{Change, Claims, Seen, Token, TokenKey, written},
     },
 };
+
+/// From when a volume is written until it is heard of, at most, ns.
+const WORD_NS: u64 = 30_000_000_000;
 
 /// The keys of a volume's tokens begin so.
 pub(super) fn prefix(change: &Change) -> String {
@@ -46,8 +49,8 @@ pub(super) fn take_in(
         };
         let text = key.text();
         let old = before.remove(&text);
-        let swapped = seen.and_then(|seen| seen.at);
         let stamp = seen.and_then(|seen| seen.volume.stamp);
+        let swapped = seen.and_then(|seen| seen.at).map(|at| swap_of(at, stamp, timeline));
         let same = old.as_ref().filter(|old| old.claims == *claims);
         let token = match (same, swapped) {
             // Something else in the volume has changed: a CA bundle.
@@ -81,6 +84,22 @@ pub(super) fn take_in(
     replaced
 }
 
+/// When a volume was written that was seen to be swapped at `at`. Word of that may come after a jump that was made since: then
+/// the directory is named after the clock of before.
+fn swap_of(at: BootNs, stamp: Option<WallNs>, timeline: &Timeline) -> BootNs {
+    let Some(stamp) = stamp else { return at };
+    let since_stamp = timeline.wall_of(at).0 - stamp.0;
+    if (0..=WORD_NS.into()).contains(&since_stamp) {
+        return at;
+    }
+    let earliest = BootNs(at.0.saturating_sub(WORD_NS));
+    match timeline.moment_of(stamp, earliest, at) {
+        // It never showed that: another clock's, or half a minute late.
+        never if never == earliest => at,
+        shown => shown,
+    }
+}
+
 /// The keys that begin so.
 pub(super) fn keys(tokens: &BTreeMap<Arc<str>, Token>, prefix: &str) -> Vec<Arc<str>> {
     let from = tokens.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
@@ -99,4 +118,30 @@ fn pod(change: &Change, claims: &Claims, names: &PodNames) -> Pod {
     let uid = change.pod_uid.to_string();
     let known = || locked(names).get(&uid).cloned().unwrap_or(Pod { uid: uid.clone(), ..Pod::default() });
     claims.pod_of(&uid).unwrap_or_else(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::timeline_tests::{boot, timeline, wall};
+
+    #[test]
+    fn word_of_a_volume_may_come_after_a_jump() {
+        // Ahead from 100 s to 160 s.
+        let timeline = timeline(1000, &[(100, 3600), (160, -3600)]);
+        for (at, stamp, want) in [
+            (150, Some(4750), 150),
+            (150, Some(4740), 150),
+            (150, None, 150),
+            // Written at 159 s, heard of at 161 s.
+            (161, Some(4759), 159),
+            (161, Some(1161), 161),
+            // What the clock never showed lately.
+            (161, Some(9999), 161),
+            (200, Some(4759), 200),
+        ] {
+            let found = swap_of(boot(at), stamp.map(wall), &timeline);
+            assert_eq!(found, boot(want), "{at} {stamp:?}");
+        }
+    }
 }
