@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{ClockProblem, assess::is_problem};
 use crate::{
     clock::{BootNs, WallNs},
-    impact::{Impact, Kind, Remedy},
+    impact::{Impact, Kind, Remedy, command},
 };
 
 /// Pods that are named in commands.
@@ -31,6 +31,8 @@ pub struct Names {
     pub kubelet: Option<String>,
     /// The unit that runs the container runtime.
     pub runtime: Option<String>,
+    /// The runtime's service where that is not known.
+    pub usual_runtime: &'static str,
     /// Pods that mount through CSI drivers.
     pub csi_pods: usize,
 }
@@ -58,32 +60,25 @@ pub fn advice(clock: &[ClockProblem], impacts: &[Impact], names: &Names, now: Bo
             what: format!(
                 "Restart kubelet: {what}. Containers go on running; new tokens come within two minutes."
             ),
-            commands: vec![restart(names.kubelet.as_deref(), "kubelet")],
+            commands: vec![command::restart(names.kubelet.as_deref(), "kubelet")],
             caveat: (names.csi_pods > 0).then(|| csi(names.csi_pods)),
         });
     }
     if let Some(what) = cured(of(Remedy::DeletePod)) {
-        let pods: BTreeSet<(&str, &str)> = of(Remedy::DeletePod)
-            .filter_map(|impact| {
-                Some((impact.subject.namespace.as_deref()?, impact.subject.name.as_deref()?))
-            })
-            .collect();
-        let more = pods.len().saturating_sub(NAMED);
-        let commands =
-            pods.iter().take(NAMED).filter(|(namespace, name)| is_name(namespace) && is_name(name));
-        let commands = commands.map(|(namespace, name)| format!("kubectl delete pod -n {namespace} {name}"));
-        let more = (more > 0).then(|| format!("and {more} more pods: -o json has them all. "));
-        let csi = (names.csi_pods > 0).then(|| csi(names.csi_pods));
+        let (commands, more) = delete(of(Remedy::DeletePod));
+        let csi = (names.csi_pods > 0).then(|| {
+            "pods here mount through CSI drivers: that is safer than a restart of kubelet".to_owned()
+        });
         steps.push(Step {
             what: format!("Delete the pods, so that they are made anew: {what}."),
-            commands: commands.collect(),
-            caveat: more.or(csi.as_ref().map(|_| String::new())).map(|more| more + &csi.unwrap_or_default()),
+            commands,
+            caveat: more.or(csi),
         });
     }
     if let Some(what) = cured(of(Remedy::RestartRuntime)) {
         steps.push(Step {
             what: format!("Restart the container runtime: {what}. Containers go on running."),
-            commands: vec![restart(names.runtime.as_deref(), "containerd")],
+            commands: vec![command::restart(names.runtime.as_deref(), names.usual_runtime)],
             caveat: None,
         });
     }
@@ -114,32 +109,19 @@ pub fn advice(clock: &[ClockProblem], impacts: &[Impact], names: &Names, now: Bo
     steps
 }
 
-/// The command that restarts `unit`; `usual` where its name is not known, or none that goes into a command.
-fn restart(unit: Option<&str>, usual: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
-    let service = unit.and_then(|unit| unit.strip_suffix(".service"));
-    let service = service.filter(|name| !name.is_empty() && name.chars().all(plain));
-    format!("systemctl restart {}", service.unwrap_or(usual))
-}
-
 /// Commands that delete the pods of these, and how many are left out.
 fn delete<'a>(impacts: impl Iterator<Item = &'a Impact>) -> (Vec<String>, Option<String>) {
-    let pods: BTreeSet<(&str, &str)> = impacts
-        .filter_map(|impact| Some((impact.subject.namespace.as_deref()?, impact.subject.name.as_deref()?)))
-        .filter(|(namespace, name)| is_name(namespace) && is_name(name))
+    let pods: BTreeSet<String> = impacts
+        .filter_map(|impact| {
+            let subject = &impact.subject;
+            command::delete_pod(subject.namespace.as_deref()?, subject.name.as_deref()?)
+        })
         .collect();
-    let commands = pods.iter().take(NAMED);
-    let commands = commands.map(|(namespace, name)| format!("kubectl delete pod -n {namespace} {name}"));
     let more = pods.len().saturating_sub(NAMED);
-    (commands.collect(), (more > 0).then(|| format!("and {more} more pods: -o json has them all")))
-}
-
-/// Names of Kubernetes are such; anything else does not go into a command.
-fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
+    (
+        pods.into_iter().take(NAMED).collect(),
+        (more > 0).then(|| format!("and {more} more pods: -o json has them all")),
+    )
 }
 
 fn csi(pods: usize) -> String {
@@ -249,19 +231,6 @@ mod tests {
         ] {
             let steps = advice(clock, &impacts, &Names::default(), BootNs(0));
             assert_eq!(first_words(&steps), want, "{steps:?}");
-        }
-    }
-
-    #[test]
-    fn units_by_their_names() {
-        for (unit, want) in [
-            (None, "kubelet"),
-            (Some("k3s-agent.service"), "k3s-agent"),
-            (Some("snap.microk8s.daemon-kubelite.service"), "snap.microk8s.daemon-kubelite"),
-            (Some("session-3.scope"), "kubelet"),
-            (Some("a;reboot.service"), "kubelet"),
-        ] {
-            assert_eq!(restart(unit, "kubelet"), format!("systemctl restart {want}"));
         }
     }
 

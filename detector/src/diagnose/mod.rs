@@ -44,7 +44,7 @@ pub use span::Span;
 
 use crate::{
     clock::{BootNs, WallNs},
-    impact::{Impact, Kind},
+    impact::{Impact, Kind, command},
     node::Version,
 };
 
@@ -134,7 +134,9 @@ pub fn diagnose(scene: Scene) -> Diagnosis {
     let clock = problem::problems(&scene.clocks, &past, scene.own_apiserver, scene.present.wall);
     let impacts = assess::impacts(&scene, &past, now);
     let [kubelet, runtime] = scene.units.clone();
-    let names = Names { kubelet, runtime, csi_pods: scene.facts.csi_pods.len() };
+    let usual = scene.facts.runtime.as_ref().and_then(|runtime| command::runtime_service(&runtime.name));
+    let usual_runtime = usual.unwrap_or("containerd");
+    let names = Names { kubelet, runtime, usual_runtime, csi_pods: scene.facts.csi_pods.len() };
     let steps = advice::advice(&clock, &impacts, &names, now);
     Diagnosis { scene, now, past, clock, impacts, steps }
 }

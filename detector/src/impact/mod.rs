@@ -5,6 +5,7 @@
 //! `node`, and whether a rule was right by `daemon::assessor`.
 
 mod book;
+pub mod command;
 pub mod evidence;
 mod refresh;
 mod rule;

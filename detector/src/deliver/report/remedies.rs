@@ -2,13 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::{
-    incident::Incident,
-    words::{safe, telling},
-};
+use super::{incident::Incident, words::telling};
 use crate::{
     deliver::Status,
-    impact::{Confidence, Remedy, State},
+    impact::{Confidence, Remedy, State, command},
 };
 
 /// Pods that are named.
@@ -89,7 +86,7 @@ fn step(incident: &Incident, status: &Status, remedy: Remedy) -> Option<Step> {
         Remedy::RestartKubelet => (
             "Restart kubelet",
             "It forgets its tokens and its CPU samples, and takes new ones within two minutes. Containers go on running.",
-            vec!["systemctl restart kubelet".to_owned()],
+            vec![command::restart(None, "kubelet")],
             0,
         ),
         Remedy::DeletePod => {
@@ -104,7 +101,7 @@ fn step(incident: &Incident, status: &Status, remedy: Remedy) -> Option<Step> {
         Remedy::RestartRuntime => (
             "Restart the container runtime",
             "It forgets its CPU samples. Containers go on running.",
-            runtime_unit(status).map(|unit| format!("systemctl restart {unit}")).into_iter().collect(),
+            runtime_service(status).map(|usual| command::restart(None, usual)).into_iter().collect(),
             0,
         ),
         Remedy::Wait | Remedy::None => {
@@ -126,8 +123,9 @@ fn deletions(incident: &Incident) -> (Vec<String>, u64) {
         if impact.remedy != Remedy::DeletePod || !open {
             continue;
         }
-        let command = format!("kubectl delete pod -n {} {}", quoted(namespace), quoted(name));
-        if !commands.contains(&command) {
+        if let Some(command) = command::delete_pod(namespace, name)
+            && !commands.contains(&command)
+        {
             commands.push(command);
         }
     }
@@ -141,26 +139,10 @@ fn deletions(incident: &Incident) -> (Vec<String>, u64) {
     (commands, hidden.saturating_sub(shown))
 }
 
-/// A word of a shell's command line, whatever is in it.
-fn quoted(word: &str) -> String {
-    let word = safe(word, 253);
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    if !word.is_empty() && !word.starts_with('-') && word.chars().all(plain) {
-        return word;
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
 /// By the name that the runtime gives itself.
-fn runtime_unit(status: &Status) -> Option<&'static str> {
+fn runtime_service(status: &Status) -> Option<&'static str> {
     let runtime = status.daemon.as_ref()?.node.runtime.as_ref();
-    let Some(runtime) = runtime else { return Some("containerd") };
-    match runtime.name.as_str() {
-        "containerd" => Some("containerd"),
-        "cri-o" => Some("crio"),
-        "docker" => Some("docker"),
-        _ => None,
-    }
+    runtime.map_or(Some("containerd"), |runtime| command::runtime_service(&runtime.name))
 }
 
 /// Pods that mount through CSI drivers: as the impacts say, or as the daemon knows now.
@@ -168,24 +150,4 @@ fn csi_pods(incident: &Incident, status: &Status) -> u64 {
     let said = incident.impacts.iter().filter_map(|impact| impact.evidence.get("csi_pods")?.as_u64()).max();
     let known = status.daemon.as_ref().map_or(0, |daemon| daemon.credentials.csi_pods);
     said.unwrap_or(0).max(known)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_cannot_become_commands() {
-        for (word, want) in [
-            ("coredns-5dd5756b68-2x9lm", "coredns-5dd5756b68-2x9lm"),
-            ("x; rm -rf /", "'x; rm -rf /'"),
-            ("it's", "'it'\\''s'"),
-            ("--all", "'--all'"),
-            ("$(x)", "'$(x)'"),
-            ("a\nb", "'a\u{fffd}b'"),
-            ("", "''"),
-        ] {
-            assert_eq!(quoted(word), want);
-        }
-    }
 }
