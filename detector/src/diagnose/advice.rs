@@ -91,8 +91,12 @@ pub fn advice(clock: &[ClockProblem], impacts: &[Impact], names: &Names, now: Bo
         let until = last.map_or_else(String::new, |until: WallNs| format!(", until {}", until.short()));
         steps.push(Step { what: format!("Wait{until}: {what}."), commands: Vec::new(), caveat: None });
     }
-    if let Some(what) = cured(due.iter().copied().filter(|impact| is_risk(impact))) {
-        let (commands, caveat) = delete(due.iter().copied().filter(|impact| is_risk(impact)));
+    // A pod that is deleted anyway is not at risk any more.
+    let deleted: BTreeSet<_> = of(Remedy::DeletePod).map(|impact| &impact.subject.uid).collect();
+    let at_risk =
+        || due.iter().copied().filter(|impact| is_risk(impact) && !deleted.contains(&impact.subject.uid));
+    if let Some(what) = cured(at_risk()) {
+        let (commands, caveat) = delete(at_risk());
         steps.push(Step {
             what: format!("Only if it does not start again, delete the pod: {what}."),
             commands,
@@ -194,6 +198,7 @@ mod tests {
                 kind: "pod".into(),
                 namespace: Some("n".into()),
                 name: Some(pod.into()),
+                uid: Some(pod.into()),
                 ..Subject::default()
             },
             from: None,
@@ -227,6 +232,11 @@ mod tests {
             (none, vec![late.clone(), token.clone()], vec!["Restart", "Look"]),
             (none, vec![stuck.clone(), token.clone()], vec!["Restart", "Restart", "Look"]),
             (none, vec![risk.clone(), deleted.clone()], vec!["Delete", "Only", "Look"]),
+            (
+                none,
+                vec![impact(Kind::NameReservationRisk, Remedy::DeletePod, "b"), deleted],
+                vec!["Delete", "Look"],
+            ),
             (std::slice::from_ref(&clock), vec![token.clone()], vec!["First", "Restart", "Look"]),
         ] {
             let steps = advice(clock, &impacts, &Names::default(), BootNs(0));

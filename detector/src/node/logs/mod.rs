@@ -3,6 +3,7 @@
 //! Nothing in a log can be trusted by itself: who may write to it may forge a line. What is read here is put together
 //! with what else is known by `diagnose`.
 
+mod audit;
 mod find;
 mod lines;
 mod reading;

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use super::{Lines, Words, stamp};
+use super::{Lines, Words, audit, scan, stamp};
 
 /// Of a line that is kept.
 const LONGEST: usize = 512;
@@ -34,7 +34,7 @@ pub fn reduce(path: &Path, words: &Words, out: &mut impl Write) -> io::Result<()
 /// Whether a line says something of the clock, of kubelet's cache or of a start. What looks like a token is not kept for that.
 fn speaks(line: &[u8], words: &Words) -> bool {
     let has_token = line.windows(4).any(|window| window == b"eyJh");
-    !has_token && (words.read(line).is_some() || super::scan::is_of_program(line))
+    !has_token && (words.read(line).is_some() || scan::is_of_program(line) || audit::call(line).is_some())
 }
 
 #[cfg(test)]

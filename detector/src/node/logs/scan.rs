@@ -8,7 +8,8 @@ use std::{
 use jiff::tz::TimeZone;
 
 use super::{
-    Claim, Lines, LogReading, Start, StuckSeen, Turning, Words,
+    Claim, Lines, LogReading, Said, Start, StuckSeen, Turning, Words,
+    audit::{self, Call},
     stamp::{Stamp, Stamps},
 };
 use crate::{clock::WallNs, node::kubelet_log};
@@ -94,6 +95,8 @@ struct Scan {
     gaps: VecDeque<i128>,
     pending: Option<Pending>,
     stuck: BTreeMap<WallNs, StuckSeen>,
+    /// The last call of the audit that may have set the clock.
+    call: Option<Call>,
 }
 
 impl Scan {
@@ -105,6 +108,7 @@ impl Scan {
             gaps: VecDeque::with_capacity(GAPS),
             pending: None,
             stuck: BTreeMap::new(),
+            call: None,
         }
     }
 
@@ -118,10 +122,25 @@ impl Scan {
         }
         let wall = self.reading.span.map(|(_, last)| last);
         if let Some(said) = words.read(line) {
-            let claim = Claim { line: number, wall, said, by: speaker(line), text: quoted(line) };
-            self.reading.left_out += push(&mut self.reading.claims, claim);
+            let by = audit::event(line).map_or_else(|| speaker(line), |event| self.caller(&event));
+            self.claim(Claim { line: number, wall, said, by, text: quoted(line) });
+        } else if let Some(call) = audit::call(line) {
+            if call.sets {
+                let by = Some(call.by.clone());
+                self.claim(Claim { line: number, wall, said: Said::Set, by, text: quoted(line) });
+            }
+            self.call = Some(call);
         }
         self.of_program(number, line);
+    }
+
+    /// Who made the call that a record of the audit is of: that comes right before it.
+    fn caller(&self, event: &str) -> Option<String> {
+        self.call.as_ref().filter(|call| call.event == event).map(|call| call.by.clone())
+    }
+
+    fn claim(&mut self, claim: Claim) {
+        self.reading.left_out += push(&mut self.reading.claims, claim);
     }
 
     /// What kubelet and the container runtime say.
@@ -289,7 +308,7 @@ mod tests {
     use std::fmt::Write as _;
 
     use super::*;
-    use crate::{clock::DeltaNs, node::logs::Said};
+    use crate::clock::DeltaNs;
 
     fn read(text: &str) -> LogReading {
         let directory = tempfile::tempdir().unwrap();
@@ -372,6 +391,22 @@ mod tests {
         let [stuck] = &reading.stuck[..] else { panic!("{:?}", reading.stuck) };
         assert_eq!((stuck.line, stuck.last_line, stuck.count), (6, 7, 2));
         assert_eq!(stuck.last.new, WallNs(1_780_301_206_037_014_460));
+    }
+
+    #[test]
+    fn the_audit_names_who_did_it() {
+        let text = "type=SYSCALL msg=audit(1780300800.100:7): arch=c000003e syscall=305 success=yes exit=0 pid=917 comm=\"chronyd\"\n\
+                    type=TIME_INJOFFSET msg=audit(1780300800.100:7): sec=-16 nsec=124887145\n\
+                    type=TIME_INJOFFSET msg=audit(1780300801.100:8): sec=1 nsec=0\n\
+                    type=SYSCALL msg=audit(1780300802.100:9): arch=c000003e syscall=227 success=yes exit=0 pid=5 comm=\"date\"\n";
+        let reading = read(text);
+        let claims: Vec<_> = reading.claims.iter().map(|claim| (claim.said, claim.by.as_deref())).collect();
+        let want = [
+            (Said::Stepped(DeltaNs(-15_875_112_855)), Some("chronyd[917]")),
+            (Said::Stepped(DeltaNs(1_000_000_000)), None),
+            (Said::Set, Some("date[5]")),
+        ];
+        assert_eq!(claims, want);
     }
 
     #[test]

@@ -48,6 +48,8 @@ impl Stamps {
         let (text, form) = find(head)?;
         let (whole, fraction_ns, resolution_ns) = split_fraction(text, form);
         let known = self.last.as_ref().filter(|(text, _)| text == whole).map(|(_, stamp)| *stamp);
+        // The same text an hour later is another time.
+        let known = known.filter(|stamp| (stamp.wall.0 - self.near.0).abs() <= SECOND_NS);
         let stamp = if let Some(stamp) = known {
             stamp
         } else {
@@ -93,9 +95,15 @@ impl Stamps {
         Some(Stamp { wall, yearless, local, resolution_ns: SECOND_NS })
     }
 
+    /// An hour comes twice when summer time ends: then the instant with which the log goes on.
     fn local(&self, date: DateTime) -> Option<WallNs> {
-        let instant = self.zone.to_timestamp(date).ok()?;
-        Some(WallNs(instant.as_nanosecond()))
+        let ambiguous = self.zone.to_ambiguous_timestamp(date);
+        let instants = [ambiguous.earlier().ok(), ambiguous.later().ok()];
+        let walls = instants.into_iter().flatten().map(|instant| WallNs(instant.as_nanosecond()));
+        walls.min_by_key(|wall| {
+            let gap = wall.0 - self.near.0;
+            (gap < -2 * SECOND_NS, gap.unsigned_abs())
+        })
     }
 
     /// Of the years in which that may have been the one that is nearest to the stamp before.
@@ -367,6 +375,24 @@ mod tests {
         assert_eq!(year("I0331 00:00:00.1 x"), "2024");
         assert_eq!(year("I0801 00:00:00.1 x"), "2024");
         assert_eq!(year("I0101 00:00:00.1 x"), "2025");
+    }
+
+    #[test]
+    fn the_hour_that_comes_twice_goes_on() {
+        let mut stamps = Stamps::new(
+            TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap(),
+            WallNs(1_729_989_000 * SECOND_NS),
+        );
+        let mut seconds = |line: &str| {
+            let wall = stamps.read(line.as_bytes()).unwrap().wall;
+            stamps.near(wall);
+            wall.0 / SECOND_NS
+        };
+        // 2024-10-27, 3 o'clock summer time is 2 o'clock.
+        let first = seconds("Oct 27 02:59:50 h x: y");
+        assert_eq!(seconds("Oct 27 02:00:00 h x: y") - first, 10);
+        assert_eq!(seconds("Oct 27 02:59:50 h x: y") - first, 3600);
+        assert_eq!(seconds("Oct 27 03:00:00 h x: y") - first, 3610);
     }
 
     #[test]
