@@ -90,6 +90,8 @@ pub struct Start {
     pub wall: Option<WallNs>,
     /// `kubelet` or `containerd`.
     pub program: &'static str,
+    /// Its process, if the line has it.
+    pub pid: Option<u32>,
     /// Its version, if the line has it.
     pub version: Option<String>,
 }

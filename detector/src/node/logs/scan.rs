@@ -150,7 +150,7 @@ impl Scan {
         if contains(line, STUCK) {
             self.stuck(number, line);
         } else if let Some((program, version)) = start(line) {
-            let start = Start { line: number, wall, program, version };
+            let start = Start { line: number, wall, program, pid: pid(line), version };
             self.reading.left_out += push(&mut self.reading.starts, start);
         }
     }
@@ -299,6 +299,15 @@ fn speaker(line: &[u8]) -> Option<String> {
     (!word.is_empty() && word.chars().all(plain)).then(|| word.to_owned())
 }
 
+/// The process that wrote a line: klog's third word, or what syslog has in brackets.
+fn pid(line: &[u8]) -> Option<u32> {
+    let text = String::from_utf8_lossy(&line[..line.len().min(QUOTE)]);
+    let klog = || text.split_ascii_whitespace().nth(2)?.parse().ok();
+    let by = speaker(line).unwrap_or_default();
+    let bracketed = by.split_once('[').and_then(|(_, rest)| rest.strip_suffix(']')?.parse().ok());
+    bracketed.or_else(klog)
+}
+
 fn quoted(line: &[u8]) -> String {
     String::from_utf8_lossy(&line[..line.len().min(QUOTE)]).trim().to_owned()
 }
@@ -388,6 +397,9 @@ mod tests {
         let starts: Vec<_> =
             reading.starts.iter().map(|start| (start.program, start.version.as_deref())).collect();
         assert_eq!(starts, [("containerd", Some("1.6.20~ds1")), ("kubelet", None)]);
+        let pids: Vec<_> = reading.starts.iter().map(|start| start.pid).collect();
+        assert_eq!(pids, [None, Some(308)]);
+        assert_eq!(pid(b"Jun  1 08:00:00 n kubelet[77]: I0601 08:01:16.0     77 x.go:1] Starting"), Some(77));
         let [stuck] = &reading.stuck[..] else { panic!("{:?}", reading.stuck) };
         assert_eq!((stuck.line, stuck.last_line, stuck.count), (6, 7, 2));
         assert_eq!(stuck.last.new, WallNs(1_780_301_206_037_014_460));
