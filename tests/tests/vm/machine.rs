@@ -18,8 +18,6 @@ use crate::room::Room;
 /// How many machines run at once unless told otherwise. They work and wait by turns, for grace periods and for silence: two
 /// cores have enough to do with three.
 const AT_ONCE: usize = 3;
-/// What of the host a machine takes; one that mostly waits takes half of that.
-const SHARES: usize = 2;
 /// How many of those that mostly wait run at once: what they measure is other machines' load as well.
 const WAITING_AT_ONCE: usize = 2;
 /// What xtask says of a machine whose kernel broke before any of our programs ran. Emulation on two processors does that
@@ -51,7 +49,7 @@ impl Machines {
         };
         let at_once =
             env::var("TIMEJUMP_VM_AT_ONCE").ok().and_then(|count| count.parse().ok()).unwrap_or(AT_ONCE);
-        Self { xtask, host: Room::new(at_once.max(1) * SHARES), waiting: Room::new(WAITING_AT_ONCE) }
+        Self { xtask, host: Room::new(at_once.max(1)), waiting: Room::new(WAITING_AT_ONCE) }
     }
 
     /// Nothing if trials can run; if not they are ignored, but in CI they fail.
@@ -65,8 +63,8 @@ impl Machines {
 
     /// Runs `work` once no more than the others allowed are running.
     fn one_of_few<T>(&self, rank: usize, mostly_waits: bool, work: impl FnOnce() -> T) -> T {
-        let _turn = mostly_waits.then(|| self.waiting.take(rank, 1));
-        let _room = self.host.take(rank, if mostly_waits { 1 } else { SHARES });
+        let _turn = mostly_waits.then(|| self.waiting.take(rank));
+        let _room = self.host.take(rank);
         work()
     }
 }

@@ -3,7 +3,6 @@
 //!
 //! - `TIMEJUMP_XTASK`: the xtask binary, which boots the machines. `cargo xtask test` sets it.
 //! - `TIMEJUMP_NO_VM=1`: ignore all trials. Where `CI` is set, trials that cannot run fail instead.
-//! - `TIMEJUMP_VM_APART=1`: another process runs the trials, beside whoever sets this. `cargo xtask test` does.
 //! - `TIMEJUMP_VM_AT_ONCE`: how many machines may run at the same time.
 
 mod machine;
@@ -20,10 +19,6 @@ use machine::{Machine, Machines};
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    if std::env::var_os("TIMEJUMP_VM_APART").is_some_and(|value| value == "1") {
-        println!("the trials in virtual machines run in a process of their own");
-        return ExitCode::SUCCESS;
-    }
     let machines = Arc::new(Machines::from_environment());
     let mut trials = Vec::new();
     let mut boots: HashMap<(&str, &str), Arc<Machine>> = HashMap::new();

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Room for so many shares of this host at a time. Of those who wait the one with the lowest rank is served first, so that
-/// what takes longest does not begin last.
+/// Room for so many at a time. Of those who wait the one with the lowest rank is served first, so that what takes longest does not
+/// begin last.
 pub(crate) struct Room {
     state: Mutex<State>,
     changed: Condvar,
@@ -15,30 +15,27 @@ struct State {
     waiting: BTreeSet<usize>,
 }
 
-/// Shares that are taken until this is dropped.
-pub(crate) struct Taken<'a> {
-    room: &'a Room,
-    shares: usize,
-}
+/// A place that is taken until this is dropped.
+pub(crate) struct Taken<'a>(&'a Room);
 
 impl Room {
-    pub(crate) fn new(shares: usize) -> Self {
-        Self { state: Mutex::new(State { free: shares, waiting: BTreeSet::new() }), changed: Condvar::new() }
+    pub(crate) fn new(places: usize) -> Self {
+        Self { state: Mutex::new(State { free: places, waiting: BTreeSet::new() }), changed: Condvar::new() }
     }
 
-    /// Waits for its turn and for so many shares, of which there must be as many in all. No two have the same rank.
-    pub(crate) fn take(&self, rank: usize, shares: usize) -> Taken<'_> {
+    /// Waits for its turn and for a place. No two have the same rank.
+    pub(crate) fn take(&self, rank: usize) -> Taken<'_> {
         let mut state = self.state();
         state.waiting.insert(rank);
-        while state.free < shares || state.waiting.first() != Some(&rank) {
+        while state.free == 0 || state.waiting.first() != Some(&rank) {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.waiting.remove(&rank);
-        state.free -= shares;
+        state.free -= 1;
         drop(state);
         // The next one may have room as well.
         self.changed.notify_all();
-        Taken { room: self, shares }
+        Taken(self)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -48,7 +45,7 @@ impl Room {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.room.state().free += self.shares;
-        self.room.changed.notify_all();
+        self.0.state().free += 1;
+        self.0.changed.notify_all();
     }
 }

@@ -1,11 +1,8 @@
 //! `cargo xtask test`: everything that must hold before a change is let in.
 
 use std::{
-    fs::{self, File},
     path::Path,
-    process::{Child, Command, ExitCode, Stdio},
-    thread,
-    time::Duration,
+    process::{Command, ExitCode},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -81,56 +78,17 @@ impl Args {
     fn test(&self, layout: &Layout, programs: &ForTests, xtask: &Path) -> Result<()> {
         let detector = layout.program("timejump")?;
         ensure!(detector.exists(), "{} was not built", detector.display());
-        let some = |which: &[&str]| {
-            let mut tests = cargo(layout);
-            // The same packages each time, as with others their dependencies would have other features.
-            tests.args(["test", "--workspace", "--exclude", "detector-ebpf"]).args(which);
-            tests.arg("--").args(&self.arguments);
-            tests.env("TIMEJUMP_XTASK", xtask).env("TIMEJUMP_BIN", &detector);
-            tests.env("TIMEJUMP_PYTHON", &programs.python).env("TIMEJUMP_PROMTOOL", &programs.promtool);
-            tests.env("TIMEJUMP_CHROMIUM", &programs.chromium);
-            // Those that take long wait most of the time.
-            tests.env("RUST_TEST_THREADS", THREADS);
-            tests
-        };
+        let mut tests = cargo(layout);
+        tests.args(["test", "--workspace", "--exclude", "detector-ebpf", "--"]).args(&self.arguments);
+        tests.env("TIMEJUMP_XTASK", xtask).env("TIMEJUMP_BIN", &detector);
+        tests.env("TIMEJUMP_PYTHON", &programs.python).env("TIMEJUMP_PROMTOOL", &programs.promtool);
+        tests.env("TIMEJUMP_CHROMIUM", &programs.chromium);
+        // Those that take long wait most of the time.
+        tests.env("RUST_TEST_THREADS", THREADS);
         if self.no_vm {
-            return process::run(some(&[]).env("TIMEJUMP_NO_VM", "1"));
+            tests.env("TIMEJUMP_NO_VM", "1");
         }
-        process::run(&mut some(&["--no-run"]))?;
-        // So do the machines.
-        let matrix = Beside::start(some(&["--test", "vm"]), &layout.vm().join("logs/matrix.log"))?;
-        let rest = process::run(some(&[]).env("TIMEJUMP_VM_APART", "1"));
-        rest.and(matrix.follow())
-    }
-}
-
-/// A command that runs while others do, and is shown afterwards: two at once could not be read.
-struct Beside {
-    command: Command,
-    child: Child,
-    output: File,
-}
-
-impl Beside {
-    fn start(mut command: Command, log: &Path) -> Result<Self> {
-        let made = log.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| File::create(log));
-        let written = made.with_context(|| format!("cannot write {}", log.display()))?;
-        command.stdin(Stdio::null()).stdout(written.try_clone()?).stderr(written);
-        let child = command.spawn().with_context(|| format!("cannot start {}", process::shown(&command)))?;
-        Ok(Self { command, child, output: File::open(log)? })
-    }
-
-    /// Shows what it has written so far and what is to come.
-    fn follow(mut self) -> Result<()> {
-        loop {
-            let ended = self.child.try_wait()?;
-            std::io::copy(&mut self.output, &mut std::io::stdout())?;
-            match ended {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) => bail!("{} ended with {status}", process::shown(&self.command)),
-                None => thread::sleep(Duration::from_millis(500)),
-            }
-        }
+        process::run(&mut tests)
     }
 }
 
