@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Present, Scene, Sighting, Span, Weight, Witness};
 use crate::{
     clock::{BootNs, DeltaNs, WallNs, span},
-    node::{Container, Process, logs::Start},
+    node::{Container, Process},
 };
 
 const SECOND_NS: i128 = 1_000_000_000;
@@ -103,12 +103,15 @@ pub(super) fn anchors(scene: &Scene) -> Vec<Anchor> {
     let runtime = scene.facts.runtime.as_ref().and_then(|runtime| runtime.process);
     let of = |program: &str, process: Option<Process>, late: i128| {
         let process = process?;
-        // A log may be of another time: only the process that runs counts.
-        let (log, start) = scene.logs.iter().find_map(|log| {
-            let mut starts = log.starts.iter();
-            let of_process = |start: &&Start| start.program == program && start.pid == Some(process.pid);
-            Some((log, starts.rfind(of_process)?))
-        })?;
+        // A log may be of another time, and processes of other boots have had the same number: only if the last start there is
+        // is that of the process that runs.
+        let (log, start) = scene
+            .logs
+            .iter()
+            .find_map(|log| Some((log, log.starts.iter().rfind(|start| start.program == program)?)))?;
+        if start.pid != Some(process.pid) {
+            return None;
+        }
         let wall = start.wall?;
         let boot = i128::from(process.started.0);
         Some(Anchor {

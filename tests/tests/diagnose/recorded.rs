@@ -90,7 +90,7 @@ pub fn build(stage: &str, root: &Path) {
         "form": 1, "version": "0.1.0", "wall_ns": stage.wall_ns, "boottime_ns": stage.boot_ns, "boot_id": "0a0a0a0a-0a0a-0a0a-0a0a-0a0a0a0a0a0a",
         "host": "rig", "kernel": "6.1.0", "clocks": {"synchronised": false, "rtc_ahead_ns": null, "apiservers": []},
         "own_apiserver": true, "kubelet_root": "/var/lib/kubelet", "kubelet_cert_dir": null,
-        "kubelet": [308, kubelet], "kubelet_version": [1, 20],
+        "kubelet": [if kubelet < 600_000_000_000 { 308 } else { 1775 }, kubelet], "kubelet_version": [1, 20],
         "runtime": {"name": "containerd", "version": node["runtime"]["version"], "api": "v1",
                     "endpoint": "/run/containerd/containerd.sock", "process": [200, node["runtime"]["started_boot_ns"]]},
         "containers": containers, "samples": samples, "csi_pods": [], "sources": [],
