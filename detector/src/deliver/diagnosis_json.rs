@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 use super::impact_value;
 use crate::{
     clock::WallNs,
-    diagnose::{Diagnosis, PastExcursion, PastJump, Sighting, SourceState, Span, is_problem},
+    diagnose::{Diagnosis, PastJump, Sighting, Span, is_problem},
 };
 
 /// The lines: the past, what is wrong, what to do, what was looked at; the last one sums up.
 pub fn diagnosis_lines(diagnosis: &Diagnosis) -> Vec<String> {
     let jumps = diagnosis.past.jumps.iter().map(|jump| past_jump(jump, diagnosis));
-    let excursions = diagnosis.past.excursions.iter().map(excursion);
+    let excursions =
+        diagnosis.past.excursions.iter().map(|excursion| typed("past_excursion", json!(excursion)));
     let hints = diagnosis.past.hints.iter().map(|hint| typed("hint", sighting(hint)));
     let disbelieved = diagnosis.past.disbelieved.iter().map(
         |line| json!({ "type": "disbelieved", "source": line.source, "quote": line.quote, "why": line.why }),
@@ -20,6 +21,9 @@ pub fn diagnosis_lines(diagnosis: &Diagnosis) -> Vec<String> {
     let impacts = diagnosis.impacts.iter().map(|impact| {
         let mut value = impact_value(impact);
         value["problem"] = json!(is_problem(impact, diagnosis.now));
+        if diagnosis.scene.present.boot.is_none() {
+            forget_boot(&mut value);
+        }
         value
     });
     let steps = (1..).zip(&diagnosis.steps).map(|(number, step): (u64, _)| {
@@ -27,10 +31,24 @@ pub fn diagnosis_lines(diagnosis: &Diagnosis) -> Vec<String> {
         value["number"] = json!(number);
         value
     });
-    let sources = diagnosis.scene.sources.iter().map(source);
+    let sources = diagnosis.scene.sources.iter().map(|source| typed("source", json!(source)));
     let lines = jumps.chain(excursions).chain(hints).chain(disbelieved).chain(clock).chain(impacts);
     let lines = lines.chain(steps).chain(sources).chain([summary(diagnosis)]);
     lines.map(|line| line.to_string()).collect()
+}
+
+/// Where nobody knows when boot was, what is counted from there means nothing.
+fn forget_boot(impact: &mut Value) {
+    let evidence = impact["evidence"].take();
+    let of_boot = |fields: Value| match fields {
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(key, value)| if key.ends_with("boottime_ns") { (key, Value::Null) } else { (key, value) })
+            .collect(),
+        other => other,
+    };
+    *impact = of_boot(impact.take());
+    impact["evidence"] = of_boot(evidence);
 }
 
 fn typed(kind: &str, mut value: Value) -> Value {
@@ -92,12 +110,4 @@ fn sighting(sighting: &Sighting) -> Value {
         "place": sighting.place,
         "quote": sighting.quote,
     })
-}
-
-fn excursion(excursion: &PastExcursion) -> Value {
-    typed("past_excursion", json!(excursion))
-}
-
-fn source(source: &SourceState) -> Value {
-    typed("source", json!(source))
 }

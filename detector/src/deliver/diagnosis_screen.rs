@@ -9,12 +9,10 @@ use super::{
 };
 use crate::{
     clock::{DeltaNs, span},
-    diagnose::{Certainty, Diagnosis, PastExcursion, PastJump, Sighting, Step, is_problem},
-    impact::{Impact, Kind},
+    diagnose::{Certainty, Diagnosis, LARGE_NS, PastExcursion, PastJump, Step, is_problem},
+    impact::{Confidence, Impact, Kind},
 };
 
-/// Of a healthy node smaller jumps are counted, not shown, ns.
-const WORTH_A_WORD_NS: u64 = 300_000_000_000;
 /// Jumps that are shown one by one.
 const MOST_JUMPS: usize = 20;
 /// Of each jump so many pieces of evidence are shown.
@@ -29,7 +27,7 @@ pub fn diagnosis_screen(diagnosis: &Diagnosis, colour: Colour) -> String {
     let mut text = headline(diagnosis, colour);
     let past = &diagnosis.past;
     // Small steps are what keeps a clock right.
-    let small = past.jumps.iter().all(|jump| jump.guess.delta.magnitude() < WORTH_A_WORD_NS);
+    let small = past.jumps.iter().all(|jump| jump.guess.delta.magnitude() < LARGE_NS);
     let silent = small && past.disbelieved.is_empty();
     if !diagnosis.has_problems() && diagnosis.impacts.is_empty() && silent {
         return text;
@@ -106,12 +104,10 @@ fn headline(diagnosis: &Diagnosis, colour: Colour) -> String {
     }
     let clock = match diagnosis.past.excursions.last().filter(|_| diagnosis.clock.is_empty()) {
         Some(excursion) => ended(excursion, diagnosis),
-        None => diagnosis.clock.first().map_or_else(
-            || "suffers from its clock".to_owned(),
-            |problem| {
-                problem.message.replace("the node's clock", "its clock").replace("the clock", "its clock")
-            },
-        ),
+        None => diagnosis
+            .clock
+            .first()
+            .map_or_else(|| "suffers from its clock".to_owned(), |problem| problem.message.clone()),
     };
     let wrong = if wrong.is_empty() { String::new() } else { format!("; {}", wrong.join(", ")) };
     let mut text = String::new();
@@ -128,8 +124,7 @@ fn ended(excursion: &PastExcursion, diagnosis: &Diagnosis) -> String {
     } else {
         String::new()
     };
-    let closed =
-        excursion.closed_by.and_then(|number| diagnosis.past.jumps.iter().find(|jump| jump.number == number));
+    let closed = diagnosis.past.jumps.iter().find(|jump| jump.number == excursion.closed_by);
     let back = closed.map_or_else(String::new, |jump| {
         if jump.after.has_lo() {
             format!(", and came back {} ago", span(diagnosis.now.0.saturating_sub(jump.guess.at.0)))
@@ -151,8 +146,12 @@ fn indented(text: &mut String, block: &str) {
 }
 
 fn wrong(text: &mut String, diagnosis: &Diagnosis, colour: Colour) {
-    let (now, later): (Vec<Impact>, Vec<Impact>) =
+    let (mut now, mut later): (Vec<Impact>, Vec<Impact>) =
         diagnosis.impacts.iter().cloned().partition(|impact| is_problem(impact, diagnosis.now));
+    if diagnosis.scene.present.boot.is_none() {
+        // Nobody knows when boot was: nothing is told as after it.
+        now.iter_mut().chain(&mut later).for_each(|impact| impact.until_boot = None);
+    }
     if diagnosis.has_problems() {
         section(text, "WHAT IS WRONG", colour);
         for problem in &diagnosis.clock {
@@ -182,7 +181,7 @@ fn why(text: &mut String, diagnosis: &Diagnosis, colour: Colour) {
         one_jump(text, jump, colour);
     }
     for excursion in &past.excursions {
-        let (Some(opened), Some(closed)) = (excursion.opened_by, excursion.closed_by) else { continue };
+        let (Some(opened), closed) = (excursion.opened_by, excursion.closed_by) else { continue };
         let side = if excursion.delta_ns.0 < 0 { "behind" } else { "ahead" };
         let far = span(excursion.delta_ns.magnitude());
         let _ = writeln!(
@@ -198,13 +197,12 @@ fn why(text: &mut String, diagnosis: &Diagnosis, colour: Colour) {
         }
         more(text, past.earlier.len(), MOST_LINES);
     }
-    let hints: Vec<&Sighting> = past.hints.iter().collect();
-    if !hints.is_empty() {
+    if !past.hints.is_empty() {
         let _ = writeln!(text, "  also said, of no jump that is known or too small to be seen elsewhere:");
-        for hint in hints.iter().take(MOST_LINES) {
+        for hint in past.hints.iter().take(MOST_LINES) {
             wrapped(text, "    ", 6, &format!("{}: {}", hint.source, hint.quote));
         }
-        more(text, hints.len(), MOST_LINES);
+        more(text, past.hints.len(), MOST_LINES);
     }
     if !past.disbelieved.is_empty() {
         let _ = writeln!(text, "  {}", colour.warn("said, and not believed:"));
@@ -324,7 +322,7 @@ fn to_do(text: &mut String, steps: &[Step], colour: Colour) {
 fn how_sure(text: &mut String, diagnosis: &Diagnosis, colour: Colour) {
     section(text, "HOW SURE", colour);
     let scene = &diagnosis.scene;
-    let observed = diagnosis.problems().filter(|impact| crate::diagnose::is_seen(impact)).count();
+    let observed = diagnosis.problems().filter(|impact| impact.confidence == Confidence::Observed).count();
     let all = diagnosis.problems().count();
     if all > 0 {
         let _ = writeln!(

@@ -40,9 +40,9 @@ pub struct Names {
 /// What to do about all this.
 pub fn advice(clock: &[ClockProblem], impacts: &[Impact], names: &Names, now: BootNs) -> Vec<Step> {
     let mut steps = Vec::new();
-    if let Some(problem) = clock.first() {
+    if !clock.is_empty() {
         steps.push(Step {
-            what: format!("First set the clock right, and see that it stays so: {}.", problem.message),
+            what: "First set the clock right, and see that it stays so.".to_owned(),
             commands: vec!["timedatectl".to_owned(), "chronyc tracking && chronyc makestep".to_owned()],
             caveat: Some(
                 "Whatever is done before the clock is right has to be done again afterwards.".to_owned(),

@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use super::{Past, Scene};
 use crate::{
     clock::{BootNs, WallNs},
-    impact::{
-        Book, Case, Confidence, Ended, Impact, Kind, POLL_AT_MOST_NS, Remedy, State, assess, evidence, stuck,
-    },
+    impact::{Book, Case, Ended, Impact, Kind, POLL_AT_MOST_NS, Remedy, State, assess, evidence, stuck},
     ledger::Timeline,
     node::{
         NodeFacts,
@@ -52,12 +50,6 @@ pub fn impacts(scene: &Scene, past: &Past, now: BootNs) -> Vec<Impact> {
     let rank =
         |impact: &Impact| WORST.iter().position(|kind| kind.word() == impact.kind).unwrap_or(WORST.len());
     impacts.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.kind.cmp(&b.kind)));
-    if scene.present.boot.is_none() {
-        // Nobody knows when boot was.
-        for impact in &mut impacts {
-            impact.until_boot = None;
-        }
-    }
     impacts
 }
 
@@ -183,9 +175,4 @@ fn stuck_stamps(scene: &Scene, facts: &NodeFacts, timeline: &Timeline, now: Boot
         .filter(|line| line.cached.0 <= expected.possible.0 + RECENT_NS)
         .map(|line| line.cached)
         .collect()
-}
-
-/// Whether it was seen, not only foretold.
-pub fn is_seen(impact: &Impact) -> bool {
-    impact.confidence == Confidence::Observed
 }

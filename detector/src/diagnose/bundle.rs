@@ -66,6 +66,11 @@ pub struct Bundle {
     pub sources: Vec<SourceState>,
 }
 
+#[derive(Deserialize)]
+struct Form {
+    form: u32,
+}
+
 /// A runtime, as it answered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RuntimeSeen {
@@ -128,8 +133,12 @@ impl Bundle {
             }
             Ok(_) => {}
         }
-        let bundle: Self = serde_json::from_slice(&fs::read(&path)?)?;
-        if bundle.form == FORM { Ok(Some(bundle)) } else { Err(BundleError::Form(bundle.form)) }
+        let text = fs::read(&path)?;
+        // Another form has other fields.
+        match serde_json::from_slice(&text)? {
+            Form { form: FORM } => Ok(Some(serde_json::from_slice(&text)?)),
+            Form { form } => Err(BundleError::Form(form)),
+        }
     }
 
     /// The form that this version writes.

@@ -1,7 +1,7 @@
 //! A bundle: what is needed to diagnose a node elsewhere, without what is nobody's business.
 //!
 //! Tokens go without their signatures, certificates without keys, logs without their text but for the lines that speak of the
-//! clock, the journal as the entries around its jumps.
+//! clock, the journal as the entries around its jumps, wtmp without who logged in.
 
 use std::{
     fs,
@@ -19,6 +19,7 @@ use super::{
 use crate::node::{
     journal::{JournalReading, Moment},
     logs::{Words, reduce},
+    wtmp,
 };
 
 /// A certificate's dates are in its first block; what follows may be a key.
@@ -37,8 +38,9 @@ pub fn collect(scene: &Scene, journal: &JournalReading, out: impl Write) -> io::
             add(&mut tar, path, &content)?;
         }
     }
-    if let Ok(content) = fs::read(root.join("var/log/wtmp")) {
-        add(&mut tar, "var/log/wtmp", &content)?;
+    let logins = wtmp::read(&root.join("var/log/wtmp"));
+    if !logins.records.is_empty() {
+        add(&mut tar, "var/log/wtmp", &wtmp::write(&logins.records))?;
     }
     let words = Words::new();
     for log in scene.logs.iter().filter(|log| log.path.is_absolute()) {

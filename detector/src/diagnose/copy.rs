@@ -11,8 +11,11 @@ use crate::{
     clock::{BootNs, Clocks, OffsetNs, SystemClocks, WallNs},
     ledger::Timeline,
     node::{
-        Container, Judge, JudgeSource, NodeFacts, Runtime, StatsClass, cri::Sample, journal::JournalReading,
-        logs::LogReading, tokens::csi_pods_by_directory,
+        Container, Judge, JudgeSource, NodeFacts, Process, Runtime, StatsClass,
+        cri::Sample,
+        journal::JournalReading,
+        logs::LogReading,
+        tokens::{USUAL_ROOTS, csi_pods_by_directory},
     },
 };
 
@@ -23,7 +26,7 @@ pub(super) fn look(options: &Options) -> Result<Scene, BundleError> {
     let given = options.kubelet_root.clone();
     let told = bundle.as_ref().and_then(|bundle| bundle.kubelet_root.clone()).map(PathBuf::from);
     let kubelet_root = given.or(told).or_else(|| files::find_kubelet_root(root));
-    let place = kubelet_root.clone().unwrap_or_else(|| PathBuf::from("/var/lib/kubelet"));
+    let place = kubelet_root.clone().unwrap_or_else(|| PathBuf::from(USUAL_ROOTS[0]));
     let cert_dir = bundle.as_ref().and_then(|bundle| bundle.kubelet_cert_dir.clone()).map(PathBuf::from);
     let mut files = files::read(root, &place, cert_dir.as_deref(), &options.pki);
     let taken = bundle.as_ref().map(|bundle| WallNs(bundle.wall_ns.into()));
@@ -66,10 +69,9 @@ pub(super) fn look(options: &Options) -> Result<Scene, BundleError> {
         facts.kubelet = bundle.kubelet();
         facts.containers.extend(bundle.containers.iter().map(Container::from));
         facts.csi_pods.extend(bundle.csi_pods.iter().map(|uid| uid.as_str().into()));
-        let started = |process: crate::node::Process| process.started;
-        facts.kubelet_since = facts.kubelet.map(|kubelet| started(kubelet.process)).unwrap_or_default();
-        facts.runtime_since =
-            facts.runtime.as_ref().and_then(|runtime| runtime.process).map(started).unwrap_or_default();
+        let since = |process: Option<Process>| process.map(|process| process.started).unwrap_or_default();
+        facts.kubelet_since = since(facts.kubelet.map(|kubelet| kubelet.process));
+        facts.runtime_since = since(facts.runtime.as_ref().and_then(|runtime| runtime.process));
         samples = bundle.samples.iter().map(Sample::from).collect();
         judges = judges_of(bundle, present);
     } else {

@@ -13,8 +13,6 @@ const SECOND_NS: i128 = 1_000_000_000;
 const SOURCE: &str = "journal";
 /// A journal whose first entry of a boot is no later, ns since boot, has seen all of it.
 const FROM_BOOT_NS: u64 = 120_000_000_000;
-/// Who did it speaks so soon after it, ns.
-const AT_ONCE_NS: i128 = 5 * SECOND_NS;
 
 /// What the journal tells.
 #[derive(Debug, Default)]
@@ -117,26 +115,8 @@ fn of_record(record: &Record, words: &Words, boot: &BootReading, told: &mut Told
         told.disbelieved.push(Disbelieved { source: SOURCE.to_owned(), quote, why });
         return;
     }
-    let wall = record.moment.wall.0;
-    let weight = if matches!(said, Said::Stepped(_)) { Weight::Told } else { Weight::Said };
-    let late = if matches!(said, Said::Stepped(_) | Said::Set) { AT_ONCE_NS } else { from_logs::NOTICED_NS };
-    let sighting = Sighting {
-        source: SOURCE.to_owned(),
-        witness: Witness::Words,
-        weight,
-        place: None,
-        before: Span::ANY,
-        after: Span::new(wall - late, wall + SECOND_NS),
-        delta: match said {
-            Said::Stepped(DeltaNs(ns)) => Span::around(ns.into(), 1_000_000),
-            Said::Back => Span::NEGATIVE,
-            Said::Forward => Span::POSITIVE,
-            Said::Changed | Said::Set => Span::ANY,
-        },
-        by: Some(format!("{}{pid}", record.identifier))
-            .filter(|_| record.trusted && matches!(said, Said::Stepped(_) | Said::Set)),
-        quote,
-    };
+    let by = record.trusted.then(|| format!("{}{pid}", record.identifier));
+    let sighting = from_logs::of_words(SOURCE, said, record.moment.wall, by, quote);
     told.sightings.extend(sighting.consistent());
 }
 

@@ -3,16 +3,15 @@
 use super::{Sighting, Span, Weight, Witness};
 use crate::{
     clock::{DeltaNs, WallNs, span},
+    impact::POLL_AT_MOST_NS,
     node::logs::{Claim, LogReading, Said, StuckSeen, Turning},
 };
 
 const SECOND_NS: i128 = 1_000_000_000;
 /// Who did it speaks at once, ns.
-const AT_ONCE_NS: i128 = 3 * SECOND_NS;
+const AT_ONCE_NS: i128 = 5 * SECOND_NS;
 /// Who merely notices does so when it wakes up the next time, ns.
-pub(super) const NOTICED_NS: i128 = 300 * SECOND_NS;
-/// kubelet asks for samples so often, what it takes to ask included, ns (`evictionMonitoringPeriod`).
-const POLL_NS: i128 = 13 * SECOND_NS;
+const NOTICED_NS: i128 = 300 * SECOND_NS;
 /// A step that is larger leaves its mark on the stamps around the line that tells of it, ns.
 const VISIBLE_NS: i128 = 60 * SECOND_NS;
 /// So many lines before the line that tells of a step its mark may be: what was written before comes late.
@@ -75,34 +74,45 @@ fn of_turning(source: &str, turning: &Turning) -> Sighting {
 }
 
 fn of_claim(source: &str, claim: &Claim) -> Option<Sighting> {
+    let quote = format!("line {}: {}", claim.line, claim.text);
+    let told = of_words(source, claim.said, claim.wall?, claim.by.clone(), quote);
+    let place = Some(claim.line);
+    // The kernel stamps an audit record when the system call begins; all others are written afterwards.
     let wall = claim.wall?.0;
-    let (weight, delta) = match claim.said {
+    Some(if claim.text.starts_with("type=") {
+        Sighting { place, before: Span::new(wall, wall + AT_ONCE_NS), after: Span::ANY, ..told }
+    } else {
+        Sighting { place, ..told }
+    })
+}
+
+/// What words come to that were written when the wall clock showed `wall`, by `by` if he is the one who did it.
+pub(super) fn of_words(
+    source: &str,
+    said: Said,
+    wall: WallNs,
+    by: Option<String>,
+    quote: String,
+) -> Sighting {
+    let (weight, delta) = match said {
         Said::Stepped(DeltaNs(ns)) => (Weight::Told, Span::around(ns.into(), 1_000_000)),
         Said::Back => (Weight::Said, Span::NEGATIVE),
         Said::Forward => (Weight::Said, Span::POSITIVE),
         Said::Changed | Said::Set => (Weight::Said, Span::ANY),
     };
-    let did = matches!(claim.said, Said::Stepped(_) | Said::Set);
-    // The kernel stamps an audit record when the system call begins; all others are written afterwards.
-    let (before, after) = if claim.text.starts_with("type=") {
-        (Span::new(wall, wall + AT_ONCE_NS), Span::ANY)
-    } else {
-        let late = if did { AT_ONCE_NS } else { NOTICED_NS };
-        (Span::ANY, Span::new(wall - late, wall + SECOND_NS))
-    };
-    let by = claim.by.clone().filter(|_| did);
-    let quote = format!("line {}: {}", claim.line, claim.text);
-    Some(Sighting {
+    let did = matches!(said, Said::Stepped(_) | Said::Set);
+    let late = if did { AT_ONCE_NS } else { NOTICED_NS };
+    Sighting {
         source: source.to_owned(),
         witness: Witness::Words,
         weight,
-        place: Some(claim.line),
-        before,
-        after,
+        place: None,
+        before: Span::ANY,
+        after: Span::new(wall.0 - late, wall.0 + SECOND_NS),
         delta,
-        by,
+        by: by.filter(|_| did),
         quote,
-    })
+    }
 }
 
 /// Why a line that tells of a step cannot be true: the stamps around it know nothing of it.
@@ -137,14 +147,18 @@ fn of_stuck(source: &str, log: &LogReading, now: WallNs) -> Vec<Sighting> {
     // Of several jumps back each leaves stamps of its own; those of one lie within one poll.
     let mut heads: Vec<&StuckSeen> = vec![latest];
     for seen in &log.stuck {
-        let apart = |head: &&StuckSeen| (head.first.cached.0 - seen.first.cached.0).abs() > POLL_NS;
+        let apart = |head: &&StuckSeen| {
+            (head.first.cached.0 - seen.first.cached.0).abs() > i128::from(POLL_AT_MOST_NS)
+        };
         if heads.iter().all(apart) {
             heads.push(seen);
         }
     }
     let sighting = |head: &StuckSeen| {
-        let group =
-            log.stuck.iter().filter(|seen| (head.first.cached.0 - seen.first.cached.0).abs() <= POLL_NS);
+        let group = log
+            .stuck
+            .iter()
+            .filter(|seen| (head.first.cached.0 - seen.first.cached.0).abs() <= i128::from(POLL_AT_MOST_NS));
         let earliest = group.min_by_key(|seen| seen.line)?;
         let (new, cached) = (earliest.first.new.0, head.first.cached.0);
         let after = Span::new(Span::ANY.lo, new);
@@ -155,7 +169,7 @@ fn of_stuck(source: &str, log: &LogReading, now: WallNs) -> Vec<Sighting> {
             witness: Witness::KubeletCache,
             weight: Weight::Order,
             place: Some(earliest.line),
-            before: Span::new(cached, cached + POLL_NS),
+            before: Span::new(cached, cached + i128::from(POLL_AT_MOST_NS)),
             after,
             delta: Span::NEGATIVE,
             by: None,

@@ -5,7 +5,7 @@ use crate::ledger::Jump;
 
 const SOURCE: &str = "timejump's store";
 
-/// The jumps of the boot `boot_id`: measured, with who did it. `who` puts an actor into words.
+/// The jumps of the boot `boot_id`: measured, with who did it.
 pub(super) fn tell(jumps: &[Jump], boot_id: &str) -> Vec<Sighting> {
     let of_boot = jumps.iter().filter(|jump| *jump.boot_id == *boot_id && jump.loud);
     let sightings = of_boot.filter_map(|jump| {

@@ -30,13 +30,13 @@ use std::path::PathBuf;
 
 pub use advice::{Names, Step};
 pub use anchor::Anchor;
-pub use assess::{is_problem, is_seen};
+pub use assess::is_problem;
 pub use bundle::{Bundle, BundleError};
 pub use collect::collect;
 pub use from_logs::Disbelieved;
 pub use live::Live;
 pub use past::{Certainty, Guess, Past, PastExcursion, PastJump};
-pub use problem::{ClockProblem, ClockProblemKind};
+pub use problem::{ClockProblem, ClockProblemKind, LARGE_NS};
 pub use reconstruct::{Evidence, Present, reconstruct};
 pub use scene::{ApiserverSeen, ClockState, Scene, SourceState};
 pub use sighting::{Sighting, Weight, Witness};

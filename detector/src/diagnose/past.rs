@@ -54,13 +54,13 @@ pub struct Guess {
     pub at: BootNs,
 }
 
-/// From a jump until the clock was back.
+/// From a jump until the clock was back. One that lasts is none yet: its jump is among the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PastExcursion {
     /// The jump that began it; nothing if nothing tells of it.
     pub opened_by: Option<u64>,
-    /// The jump that ended it; nothing if it lasts.
-    pub closed_by: Option<u64>,
+    /// The jump that ended it.
+    pub closed_by: u64,
     /// How far the clock was away.
     pub delta_ns: DeltaNs,
     /// For how long, ns.

@@ -3,14 +3,15 @@
 use serde::Serialize;
 
 use super::{Certainty, ClockState, Past, PastJump};
-use crate::clock::{DeltaNs, WallNs, span};
+use crate::{
+    clock::{DeltaNs, WallNs, span},
+    impact::LEEWAY_NS,
+};
 
-/// An apiserver accepts tokens that are off by less (go-jose: `DefaultLeeway`), and so do most others, ns.
-const LEEWAY_NS: u64 = 60_000_000_000;
 /// An RTC that is off by less is one that nobody set lately, ns.
 const RTC_NS: u64 = 600_000_000_000;
 /// A jump that is smaller is not worth a word if nothing else is wrong, ns.
-const LARGE_NS: u64 = 300_000_000_000;
+pub const LARGE_NS: u64 = 300_000_000_000;
 
 /// Something that is wrong with the clock now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,7 +20,7 @@ pub struct ClockProblem {
     pub kind: ClockProblemKind,
     /// By how much, ns, if that is known: how far whoever is to be believed is ahead of the node's clock.
     pub off_ns: Option<DeltaNs>,
-    /// For people.
+    /// For people: `its clock is …`, the node's.
     pub message: String,
 }
 
@@ -39,16 +40,12 @@ pub enum ClockProblemKind {
 pub fn problems(clocks: &ClockState, past: &Past, own_apiserver: bool, now: WallNs) -> Vec<ClockProblem> {
     let mut found = Vec::new();
     for apiserver in &clocks.apiservers {
-        let Some(ahead) = apiserver.differs().filter(|ahead| ahead.magnitude() > LEEWAY_NS) else { continue };
+        let Some(ahead) = apiserver.differs().filter(|ahead| !is_accepted(*ahead)) else { continue };
         let side = if ahead.0 < 0 { "ahead of" } else { "behind" };
         found.push(ClockProblem {
             kind: ClockProblemKind::ApiserverDiffers,
             off_ns: Some(ahead),
-            message: format!(
-                "the node's clock is {} {side} that of {}",
-                span(ahead.magnitude()),
-                apiserver.url
-            ),
+            message: format!("its clock is {} {side} that of {}", span(ahead.magnitude()), apiserver.url),
         });
     }
     if let Some(ahead) = clocks.rtc_ahead_ns.map(DeltaNs).filter(|ahead| ahead.magnitude() > RTC_NS) {
@@ -59,7 +56,7 @@ pub fn problems(clocks: &ClockState, past: &Past, own_apiserver: bool, now: Wall
                 kind: ClockProblemKind::RtcDiffers,
                 off_ns: Some(ahead),
                 message: format!(
-                    "the node's clock is {} {side} the RTC, and is not synchronised",
+                    "its clock is {} {side} the RTC, and is not synchronised",
                     span(ahead.magnitude())
                 ),
             });
@@ -73,12 +70,17 @@ pub fn problems(clocks: &ClockState, past: &Past, own_apiserver: bool, now: Wall
             kind: ClockProblemKind::Unconfirmed,
             off_ns: None,
             message: format!(
-                "the clock went {} {way} and has stayed there; nothing tells whether it is right now",
+                "its clock went {} {way} and has stayed there; nothing tells whether it is right now",
                 span(jump.guess.delta.magnitude())
             ),
         });
     }
     found
+}
+
+/// Whether tokens are accepted all the same, and most else that has a date.
+fn is_accepted(ahead: DeltaNs) -> bool {
+    i128::from(ahead.magnitude()) <= LEEWAY_NS
 }
 
 /// The last jump after which the clock neither came back nor was confirmed by anybody.
@@ -89,18 +91,16 @@ fn unconfirmed<'a>(
     now: WallNs,
 ) -> Option<&'a PastJump> {
     // An apiserver on the same machine has the same clock.
-    let agrees = |ahead: DeltaNs| ahead.magnitude() <= LEEWAY_NS;
     let apiserver_agrees = !own_apiserver
-        && clocks.apiservers.iter().filter_map(|seen| seen.ahead_ns).any(|ahead| agrees(DeltaNs(ahead)));
-    let rtc_agrees = clocks.rtc_ahead_ns.is_some_and(|ahead| DeltaNs(ahead).magnitude() <= RTC_NS)
-        && !past.jumps.is_empty();
+        && clocks.apiservers.iter().filter_map(|seen| seen.ahead_ns).any(|ahead| is_accepted(DeltaNs(ahead)));
+    let rtc_agrees = clocks.rtc_ahead_ns.is_some_and(|ahead| DeltaNs(ahead).magnitude() <= RTC_NS);
     if clocks.synchronised == Some(true) || apiserver_agrees || rtc_agrees {
         return None;
     }
     let closed = |number: u64| {
         past.excursions
             .iter()
-            .any(|excursion| excursion.closed_by == Some(number) || excursion.opened_by == Some(number))
+            .any(|excursion| excursion.closed_by == number || excursion.opened_by == Some(number))
     };
     let last = past.jumps.iter().rfind(|jump| jump.guess.delta.magnitude() >= LARGE_NS)?;
     (last.certainty > Certainty::Possible && !closed(last.number) && last.guess.after <= now).then_some(last)

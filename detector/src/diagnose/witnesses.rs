@@ -17,8 +17,7 @@ const MOST: u32 = 1024;
 
 /// The journals among `paths`, and the others, which are logs of text.
 pub(super) fn journals(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let nothing = Wanted { of: Vec::new(), of_anybody: Vec::new() };
-    paths.iter().cloned().partition(|path| journal::read(std::slice::from_ref(path), &nothing).entries > 0)
+    paths.iter().cloned().partition(|path| journal::is_journal(path))
 }
 
 /// Reads the journal of the node at `root`, and `more`.

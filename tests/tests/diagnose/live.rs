@@ -90,7 +90,11 @@ fn what_cannot_be_is_a_usage_error() {
 #[test]
 fn a_bundle_of_another_form_is_refused() {
     let root = tempfile::tempdir().unwrap();
-    for (text, want) in [("{", "not what timejump writes"), ("{\"form\":1}", "not what timejump writes")] {
+    for (text, want) in [
+        ("{", "not what timejump writes"),
+        ("{\"form\":1}", "not what timejump writes"),
+        ("{\"form\":2,\"other\":[]}", "has form 2"),
+    ] {
         fs::write(root.path().join("timejump-bundle.json"), text).unwrap();
         let done = Command::new(timejump()).args(["diagnose", "--root"]).arg(root.path()).output().unwrap();
         assert_eq!(done.status.code(), Some(74));

@@ -50,6 +50,10 @@ fn all_of_it_is_explained() {
         assert!(screen.contains(want), "{want}: {screen}");
     }
     assert!(!screen.contains("after boot"), "when it booted is not known: {screen}");
+    for key in ["from_boottime_ns", "until_boottime_ns"] {
+        assert_eq!(coredns[key], json!(null), "{coredns}");
+    }
+    assert_eq!(coredns["evidence"]["written_boottime_ns"], json!(null), "{coredns}");
     // The signature is no secret here, but is treated as one.
     assert!(!screen.contains("bm9fc2ln") && !format!("{:?}", said.lines).contains("bm9fc2ln"));
 }

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use memchr::memmem;
 use rustix::fs::OFlags;
 
 use super::{binary, export, gather::Gathered, json};
@@ -120,21 +121,33 @@ fn list(directory: &Path, depth: usize, found: &mut Vec<PathBuf>, troubles: &mut
     }
 }
 
+/// Whether a file begins as a journal does, in one of the forms that are read. Of JSON only if it has a field of journald's
+/// own near its beginning: others log JSON as well.
+pub fn is_journal(path: &Path) -> bool {
+    let is_ours = |start: &[u8]| match recognise(start) {
+        Ok(Form::Json) => memmem::find(start, b"\"_").is_some(),
+        found => found.is_ok(),
+    };
+    begin(path).is_ok_and(|(_, start)| is_ours(&start))
+}
+
 /// Opens a file and tells its form from how it begins.
 fn open(path: &Path) -> Result<(File, Form), String> {
+    let (file, start) = begin(path).map_err(|error| error.to_string())?;
+    Ok((file, recognise(&start)?))
+}
+
+/// Opens a file and reads how it begins.
+fn begin(path: &Path) -> io::Result<(File, Vec<u8>)> {
     // Opening a named pipe would wait for whoever writes to it.
     let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let start = || -> io::Result<(File, Vec<u8>)> {
-        let file = File::options().read(true).custom_flags(nonblock).open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no regular file"));
-        }
-        let mut start = Vec::new();
-        (&file).take(256).read_to_end(&mut start)?;
-        Ok((file, start))
-    };
-    let (file, start) = start().map_err(|error| error.to_string())?;
-    Ok((file, recognise(&start)?))
+    let file = File::options().read(true).custom_flags(nonblock).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no regular file"));
+    }
+    let mut start = Vec::new();
+    (&file).take(256).read_to_end(&mut start)?;
+    Ok((file, start))
 }
 
 fn recognise(start: &[u8]) -> Result<Form, String> {
@@ -159,6 +172,24 @@ fn recognise(start: &[u8]) -> Result<Form, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_json_only_journalds_is_a_journal() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x");
+        for (text, want) in [
+            ("{\"__CURSOR\":\"s=1\"}\n", true),
+            ("{ \"MESSAGE\" : \"a\", \"_PID\" : \"1\" }\n", true),
+            ("__CURSOR=s=1\n", true),
+            ("{\"kind\":\"Event\",\"stageTimestamp\":\"2024-02-06T05:16:46Z\"}\n", false),
+            ("Feb  4 23:44:00 redhat79 systemd: x\n", false),
+            ("", false),
+        ] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(is_journal(&path), want, "{text}");
+        }
+        assert!(!is_journal(directory.path()));
+    }
 
     #[test]
     fn forms_by_content() {

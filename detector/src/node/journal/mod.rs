@@ -24,7 +24,7 @@ mod writer;
 
 use std::path::PathBuf;
 
-pub use files::PLACES;
+pub use files::{PLACES, is_journal};
 pub use wanted::{Speaker, Wanted};
 
 use crate::clock::{DeltaNs, WallNs};

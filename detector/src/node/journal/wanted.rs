@@ -66,7 +66,10 @@ impl Default for Wanted {
         ));
         of.push(Speaker::of("systemd", &["Time has been changed", "System time", "Clock"]));
         of.push(Speaker::of("systemd-journald", &["Time jumped backwards", "time jump"]));
-        of.extend(KUBELETS.iter().map(|name| Speaker::of(name, &["zero or negative interval"])));
+        of.extend(KUBELETS.iter().map(|name| {
+            Speaker::of(name, &["zero or negative interval", "Starting kubelet main sync loop"])
+        }));
+        of.push(Speaker::of("containerd", &["starting containerd"]));
         Self {
             of,
             of_anybody: [

@@ -6,6 +6,7 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
+use memchr::memmem;
 
 use super::{
     Claim, Lines, LogReading, Said, Start, StuckSeen, Turning, Words,
@@ -80,20 +81,14 @@ pub fn read_messages<'a>(name: &str, messages: impl Iterator<Item = (u64, WallNs
     scan.end()
 }
 
-/// A stamp that is not where it should be, until the next tells what it is.
-#[derive(Clone, Copy, Debug)]
-struct Pending {
-    turning: Turning,
-    stamp: WallNs,
-}
-
 struct Scan {
     reading: LogReading,
     stamps: Stamps,
     /// The stamp that the next should follow.
     base: Option<WallNs>,
     gaps: VecDeque<i128>,
-    pending: Option<Pending>,
+    /// To a stamp that is not where it should be, until the next tells what it is.
+    pending: Option<Turning>,
     stuck: BTreeMap<WallNs, StuckSeen>,
     /// The last call of the audit that may have set the clock.
     call: Option<Call>,
@@ -181,14 +176,14 @@ impl Scan {
         let disorder = DISORDER_NS + stamp.resolution_ns;
         if let Some(pending) = self.pending.take() {
             let back_to_base = self.follows(base, at, disorder);
-            let stays = self.follows(pending.stamp, at, disorder);
+            let stays = self.follows(pending.to, at, disorder);
             if back_to_base && !stays {
                 // One line was out of place.
-                self.turning(Turning { lone: true, ..pending.turning });
+                self.turning(Turning { lone: true, ..pending });
             } else {
-                self.turning(pending.turning);
-                self.base = Some(pending.stamp);
-                return self.after(number, pending.stamp, at, disorder);
+                self.turning(pending);
+                self.base = Some(pending.to);
+                return self.after(number, pending.to, at, disorder);
             }
         }
         self.after(number, base, at, disorder);
@@ -219,8 +214,7 @@ impl Scan {
         }
         let longest = self.gaps.iter().max().map(|longest| longest.saturating_mul(2));
         let slack_ns = longest.map_or(UNKNOWN_SLACK_NS, |longest| longest + disorder);
-        let turning = Turning { line: number, from: base, to: at, slack_ns, lone: false };
-        self.pending = Some(Pending { turning, stamp: at });
+        self.pending = Some(Turning { line: number, from: base, to: at, slack_ns, lone: false });
     }
 
     fn turning(&mut self, turning: Turning) {
@@ -243,7 +237,7 @@ impl Scan {
     fn end(mut self) -> LogReading {
         if let Some(pending) = self.pending.take() {
             // The last line: nothing shows whether the others would have followed it.
-            self.turning(pending.turning);
+            self.turning(pending);
         }
         self.reading.stuck = self.stuck.into_values().collect();
         self.reading.stuck.sort_by_key(|seen| seen.line);
@@ -262,13 +256,7 @@ fn push<T>(kept: &mut Vec<T>, one: T) -> u64 {
 
 fn contains(line: &[u8], text: &[u8]) -> bool {
     // The longest lines have it near their beginning as well.
-    let line = &line[..line.len().min(1024)];
-    line.len() >= text.len()
-        && line
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == text[0])
-            .any(|(at, _)| line[at..].starts_with(text))
+    memmem::find(&line[..line.len().min(1024)], text).is_some()
 }
 
 /// Whether a line is of kubelet or the container runtime, and of interest.

@@ -3,6 +3,7 @@
 //! Lines of one log have one form; which, is found anew at each line, so that a file of several is read as well.
 
 use jiff::{civil::DateTime, tz::TimeZone};
+use memchr::memmem;
 
 use crate::clock::WallNs;
 
@@ -43,9 +44,7 @@ impl Stamps {
 
     /// The stamp at the beginning of `line`; nothing if there is none.
     pub(super) fn read(&mut self, line: &[u8]) -> Option<Stamp> {
-        let most = if line.first() == Some(&b'{') { JSON_HEAD } else { HEAD };
-        let head = &line[..line.len().min(most)];
-        let (text, form) = find(head)?;
+        let (text, form) = find(line)?;
         let (whole, fraction_ns, resolution_ns) = split_fraction(text, form);
         let known = self.last.as_ref().filter(|(text, _)| text == whole).map(|(_, stamp)| *stamp);
         // The same text an hour later is another time.
@@ -120,8 +119,7 @@ impl Stamps {
 
 /// The stamp that a line begins with, as a line of its own would begin with it; nothing if there is none.
 pub(super) fn text(line: &[u8]) -> Option<Vec<u8>> {
-    let most = if line.first() == Some(&b'{') { JSON_HEAD } else { HEAD };
-    let (text, form) = find(&line[..line.len().min(most)])?;
+    let (text, form) = find(line)?;
     let seconds = form.seconds();
     let rest = &text[seconds.min(text.len())..];
     let of_fraction = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b',');
@@ -169,6 +167,7 @@ impl Form {
 /// Where the stamp is, and in which form.
 fn find(line: &[u8]) -> Option<(&[u8], Form)> {
     let first = *line.first()?;
+    let line = &line[..line.len().min(if first == b'{' { JSON_HEAD } else { HEAD })];
     match first {
         b'I' | b'W' | b'E' | b'F' if is_klog(line) => Some((&line[1..], Form::Klog)),
         b'A'..=b'Z' if is_syslog(line) => Some((line, Form::Syslog)),
@@ -195,7 +194,7 @@ fn find(line: &[u8]) -> Option<(&[u8], Form)> {
 }
 
 fn after<'a>(line: &'a [u8], what: &[u8]) -> Option<&'a [u8]> {
-    let at = line.windows(what.len()).position(|window| window == what)?;
+    let at = memmem::find(line, what)?;
     line.get(at + what.len()..)
 }
 

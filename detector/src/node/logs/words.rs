@@ -6,6 +6,7 @@
 //! ntpd/ntp_loopfilter.c (`time reset`) and ntpdate/ntpdate.c; the kernel's kernel/auditsc.c (`audit_log_time`).
 
 use aho_corasick::AhoCorasick;
+use memchr::memmem;
 
 use crate::clock::DeltaNs;
 
@@ -70,7 +71,7 @@ impl Words {
             Told::Plain(said) => Some(said),
             Told::Seconds => seconds(rest).map(Said::Stepped),
             Told::AfterOffset => {
-                let at = rest.windows(7).position(|window| window == b"offset ")?;
+                let at = memmem::find(rest, b"offset ")?;
                 seconds(rest.get(at + 7..)?).map(Said::Stepped)
             }
             Told::Injected => injected(rest).map(Said::Stepped),
