@@ -62,7 +62,7 @@ pub struct Boot {
     pub scenarios: &'static [&'static str],
     /// How long the whole boot may take.
     pub timeout_seconds: u64,
-    /// Whether it waits for real time to pass more than it works, so that another may well run beside it.
+    /// Whether it waits for real time to pass more than it works. Such take longest: they begin first, two at once at most.
     pub mostly_waits: bool,
 }
 
