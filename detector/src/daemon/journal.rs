@@ -5,7 +5,7 @@
 //! handed out all the same, kept for later, and the trouble is told.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     io,
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
@@ -24,7 +24,7 @@ use crate::{
     },
     impact::Impact,
     ledger::{Excursion, Jump, Missed, Reported},
-    store::{self, Continuity, Directory, Kept, Retention, Store},
+    store::{self, Continuity, Delivery, Directory, Kept, Retention, Store},
 };
 
 /// Entries on their way to the thread, at least.
@@ -49,6 +49,7 @@ const NOTE_WEIGHT: usize = RETAIN_EVERY.div_ceil(60);
 enum Order {
     Tell { message: Message, excursion: Option<Excursion>, now: Option<Continuity> },
     Note(Continuity),
+    Delivered(Delivery),
 }
 
 /// The capture's end.
@@ -111,6 +112,11 @@ impl Teller {
         }
     }
 
+    /// Notes how far a delivery has come. Waits for room.
+    pub async fn delivered(&self, delivery: Delivery) {
+        let _ = self.0.send(Order::Delivered(delivery)).await;
+    }
+
     /// Stores and hands out. Waits for room.
     pub async fn tell(&self, message: Message) {
         // Fails only if the thread is gone, which panics abort.
@@ -151,6 +157,7 @@ impl Journal {
             sequence: last_sequence,
             backlog: VecDeque::new(),
             now: None,
+            delivered: BTreeMap::new(),
             trouble: None,
             begun_anew: None,
             unstored: 0,
@@ -280,6 +287,8 @@ struct Clerk {
     /// What is not stored yet.
     backlog: VecDeque<(u64, Kept)>,
     now: Option<Continuity>,
+    /// How far deliveries have come since that was noted.
+    delivered: BTreeMap<String, Delivery>,
     /// Why the store cannot be written at present.
     trouble: Option<String>,
     /// Why the store was begun anew, until that is told.
@@ -322,6 +331,9 @@ impl Clerk {
                     self.now = Some(now);
                     self.since_retained += NOTE_WEIGHT;
                 }
+                Order::Delivered(delivery) => {
+                    self.delivered.insert(delivery.sink.clone(), delivery);
+                }
                 Order::Tell { message, excursion, now } => {
                     self.now = now.or(self.now.take());
                     let kept = match &message {
@@ -361,7 +373,7 @@ impl Clerk {
 
     /// Writes the backlog. Tells of trouble (alarm `store`), and of its end (`store_recovered`).
     fn store(&mut self) -> Option<Arc<Told>> {
-        if self.backlog.is_empty() && self.now.is_none() {
+        if self.backlog.is_empty() && self.now.is_none() && self.delivered.is_empty() {
             return None;
         }
         self.backlog.make_contiguous();
@@ -371,6 +383,7 @@ impl Clerk {
                 self.since_retained += self.backlog.len();
                 self.backlog.clear();
                 self.now = None;
+                self.write_deliveries();
                 self.retain();
                 let was = self.trouble.take();
                 let told = "the store can be written again; what waited is stored".to_owned();
@@ -443,6 +456,18 @@ impl Clerk {
             return self.write_one_by_one();
         }
         Err(error.to_string())
+    }
+
+    /// After the entries: never ahead of what it tells about. What cannot be noted now is noted with the next.
+    fn write_deliveries(&mut self) {
+        if self.delivered.is_empty() {
+            return;
+        }
+        let noted = lock(&self.store).note_deliveries(self.delivered.values());
+        match noted {
+            Ok(()) => self.delivered.clear(),
+            Err(error) => tracing::debug!("how far deliveries have come: {error}"),
+        }
     }
 
     /// One entry that can never be stored must not keep the others from it.

@@ -1,7 +1,7 @@
 //! What the servers stand on: the stream, the past, and how the daemon stands.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use super::{
     ConsumersReport, ContainersReport, CredentialsReport, Listener, NodeReport, Status, StoreReport, Tally,
     TokensReport, stream::Hub,
 };
-use crate::store::Store;
+use crate::{locked::locked, store::Store};
 
 /// How long the capture may take to say how it stands.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -107,9 +107,4 @@ async fn ask<T>(
         answered.await.map_err(|_| unresponsive)
     };
     tokio::time::timeout(patience, asked).await.map_err(|_| unresponsive)?
-}
-
-/// Panics abort, so nothing is ever left half done under a lock.
-pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

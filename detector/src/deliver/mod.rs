@@ -10,6 +10,7 @@ pub mod http;
 mod human;
 mod json;
 mod node_report;
+pub mod outbox;
 mod output;
 mod printer;
 pub mod report;
@@ -23,7 +24,8 @@ mod token_report;
 mod tokens_screen;
 mod victims;
 
-pub use backend::{Backend, Unresponsive, locked};
+pub use crate::locked::locked;
+pub use backend::{Backend, Unresponsive};
 pub use crowd::Crowds;
 pub use diagnosis_json::diagnosis_lines;
 pub use diagnosis_screen::diagnosis_screen;

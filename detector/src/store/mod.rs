@@ -2,6 +2,7 @@
 //!
 //! The schema is `schema.sql`, for programs and for people who open the file with `sqlite3`.
 
+mod deliveries;
 mod directory;
 mod incident;
 mod open;
@@ -9,6 +10,7 @@ mod page;
 mod retention;
 mod rows;
 
+pub use deliveries::Delivery;
 pub use directory::{Directory, DirectoryError};
 pub use incident::Crowd;
 pub use open::{OpenError, is_damage, open, peek, read_only};
@@ -62,6 +64,8 @@ pub struct Left {
     pub impacts: Vec<Impact>,
     /// The last jumps of the boot that was known last, the oldest first.
     pub turns: Vec<Turn>,
+    /// How far each delivery had come; only where the store can be written.
+    pub deliveries: Vec<Delivery>,
 }
 
 /// One entry of the stream, as it is kept.
@@ -178,6 +182,7 @@ impl Store {
                 .query_row("SELECT * FROM continuity", [], rows::continuity)
                 .optional()?,
             excursions: Excursions::restore(last_id, open),
+            deliveries: Vec::new(),
         })
     }
 

@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::{Directory, DirectoryError, Left, Retention, Store, directory, with_suffix};
 
 /// Version of `schema.sql`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -69,12 +69,17 @@ pub fn open(directory: &Directory, retention: Retention) -> Result<(Store, Left)
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
     match found {
         0 => create(&connection).map_err(failed)?,
-        1 => upgrade(&connection, include_str!("upgrade-2.sql")).map_err(failed)?,
+        1 => {
+            let both = concat!(include_str!("upgrade-2.sql"), include_str!("upgrade-3.sql"));
+            upgrade(&connection, both).map_err(failed)?;
+        }
+        2 => upgrade(&connection, include_str!("upgrade-3.sql")).map_err(failed)?,
         VERSION => {}
         found => return Err(OpenError::Later { path, found }),
     }
     let store = Store::new(connection, Some(path.clone()), retention).map_err(failed)?;
     let mut left = store.left().map_err(failed)?;
+    left.deliveries = store.deliveries().map_err(failed)?;
     let (sequence, position) = directory.last_told();
     left.last_sequence = left.last_sequence.max(sequence);
     left.last_position = left.last_position.max(position);

@@ -1,4 +1,4 @@
--- timejump's store, schema version 2 (PRAGMA user_version).
+-- timejump's store, schema version 3 (PRAGMA user_version).
 --
 -- For people: `sqlite3 -readonly timejump.db 'SELECT * FROM history'`.
 -- Times: `boottime_ns` is CLOCK_BOOTTIME since the boot `boot_id`; a wall time is an offset plus a boottime.
@@ -75,6 +75,13 @@ CREATE TABLE continuity (
     offset_ns       INTEGER NOT NULL,
     offset_error_ns INTEGER NOT NULL,
     lived_ns        INTEGER NOT NULL
+) STRICT;
+
+-- How far each delivery has come: what was told up to `position` is where it belongs.
+CREATE TABLE deliveries (
+    sink            TEXT    PRIMARY KEY,            -- kubernetes_events, otlp, …
+    position        INTEGER NOT NULL,
+    state           TEXT    NOT NULL                -- JSON: what this delivery has to remember
 ) STRICT;
 
 CREATE VIEW history AS

@@ -235,6 +235,41 @@ fn a_damaged_database_is_set_aside() {
 }
 
 #[test]
+fn earlier_schemas_are_brought_up() {
+    for (version, takes_away) in [
+        (2, "DROP TABLE deliveries;"),
+        (
+            1,
+            "DROP TABLE deliveries; DROP INDEX impacts_open; ALTER TABLE impacts DROP COLUMN boot_id; ALTER TABLE impacts \
+             DROP COLUMN from_boottime_ns; ALTER TABLE impacts DROP COLUMN until_boottime_ns; ALTER TABLE impacts DROP \
+             COLUMN state;",
+        ),
+    ] {
+        let (_dir, directory) = fresh();
+        let (mut store, _) = open(&directory, Retention::default()).unwrap();
+        append(&mut store, [jump(1, 5)]);
+        let statements = format!("{takes_away} PRAGMA user_version = {version};");
+        store.connection.execute_batch(&statements).unwrap();
+        drop(store);
+        let (mut store, left) = open(&directory, Retention::default()).unwrap();
+        assert_eq!((left.last_sequence, &left.deliveries[..]), (1, &[][..]), "from version {version}");
+        store.append(&[(2, Kept::Impact(impact(1)))], None).unwrap();
+    }
+}
+
+#[test]
+fn how_far_a_delivery_has_come_is_known() {
+    let (_dir, directory) = fresh();
+    let (mut store, _) = open(&directory, Retention::default()).unwrap();
+    let at = |sink: &str, position| Delivery { sink: sink.into(), position, state: "{}".into() };
+    store.note_deliveries(&[at("a", 1), at("b", 7)]).unwrap();
+    store.note_deliveries(&[at("a", 5)]).unwrap();
+    drop(store);
+    let (_, left) = open(&directory, Retention::default()).unwrap();
+    assert_eq!(left.deliveries, [at("a", 5), at("b", 7)]);
+}
+
+#[test]
 fn a_later_schema_is_left_alone() {
     let (_dir, directory) = fresh();
     let (store, _) = open(&directory, Retention::default()).unwrap();

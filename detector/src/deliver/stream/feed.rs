@@ -47,8 +47,24 @@ impl Feed {
         capacity: usize,
     ) -> Result<Self, TooMany> {
         let subscription = hub.subscribe(filter.clone(), capacity)?;
+        Ok(Self::of(subscription, store, filter, from))
+    }
+
+    /// The same for a delivery of the daemon's own, which is no consumer.
+    pub fn open_within(
+        hub: &Arc<Hub>,
+        store: &Arc<Mutex<Store>>,
+        filter: Filter,
+        from: u64,
+        capacity: usize,
+    ) -> Self {
+        let subscription = hub.subscribe_within(filter.clone(), capacity);
+        Self::of(subscription, store, filter, Some(from))
+    }
+
+    fn of(subscription: Subscription, store: &Arc<Mutex<Store>>, filter: Filter, from: Option<u64>) -> Self {
         let live_after = subscription.since();
-        Ok(Self {
+        Self {
             store: Arc::clone(store),
             filter,
             subscription,
@@ -56,7 +72,7 @@ impl Feed {
             live_after,
             ready: Vec::new(),
             reading: None,
-        })
+        }
     }
 
     /// The next item, nothing at the end; or that the store cannot be read.

@@ -144,6 +144,11 @@ impl Hub {
         inner.add(self, Wants::Everything, capacity, false)
     }
 
+    /// For a delivery of the daemon's own: what passes `filter`, outside the limit.
+    pub fn subscribe_within(self: &Arc<Self>, filter: Filter, capacity: usize) -> Subscription {
+        self.lock().add(self, Wants::Filtered(Box::new(filter)), capacity, false)
+    }
+
     /// From now on, what passes `filter`.
     pub fn subscribe(self: &Arc<Self>, filter: Filter, capacity: usize) -> Result<Subscription, TooMany> {
         let mut inner = self.lock();
