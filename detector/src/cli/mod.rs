@@ -1,5 +1,6 @@
 //! What people type.
 
+mod cluster;
 mod diagnose;
 mod exit;
 mod generate;

@@ -12,6 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
     CaptureArgs,
+    cluster::ClusterArgs,
     exit::{self, Failure},
     node::NodeArgs,
     remote::SOCKET,
@@ -77,6 +78,8 @@ pub(super) struct RunArgs {
     no_listen: bool,
     #[command(flatten)]
     node: NodeArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// Consumers that may follow the stream at once
     #[arg(long, value_name = "N", default_value_t = 256)]
     max_consumers: u16,
@@ -110,6 +113,7 @@ impl RunArgs {
             doors,
             node: self.node.settings(self.capture.cgroups.clone()),
             max_consumers: self.max_consumers.into(),
+            delivery: self.cluster.settings(),
             all: self.all,
         }
     }

@@ -63,9 +63,8 @@ impl From<&Status> for Trouble {
         let details = status.details.as_ref();
         let retry = details.map_or(0, |details| details.retry_after_seconds);
         let after = (retry > 0).then(|| Duration::from_secs(retry.into()));
-        let ends = details.is_some_and(|details| {
-            details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating")
-        });
+        let ends = details
+            .is_some_and(|details| details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating"));
         match status.code {
             401 => Self::Unauthorized,
             403 if ends => Self::NamespaceEnds(why()),

@@ -245,6 +245,7 @@ impl Engine {
             store: StoreReport::default(),
             listeners: Vec::new(),
             consumers: ConsumersReport::default(),
+            deliveries: Vec::new(),
             node: NodeReport::default(),
             credentials: CredentialsReport::default(),
         });

@@ -5,6 +5,7 @@
 
 mod assessor;
 mod check;
+mod deliverer;
 mod engine;
 mod host;
 mod journal;
@@ -33,6 +34,7 @@ use tokio::{
 
 pub use self::{
     assessor::Assessor,
+    deliverer::{Deliverer, DeliverySettings},
     host::{boot_id, read_symbols, status},
     journal::{Journal, Shared, Shelf},
     keeper::Keeper,
@@ -40,7 +42,7 @@ pub use self::{
     settings::Settings,
     worker::{Ears, Worker},
 };
-use self::{check::Next, engine::Engine, waiting::at};
+use self::{check::Next, deliverer::Stock, engine::Engine, waiting::at};
 use crate::{
     capture::{ClockWasSet, Rings, RungReport},
     deliver::{Backend, Message, Output, Printer, Status, stream::Hub},
@@ -79,7 +81,7 @@ const NOTE_EVERY: Duration = Duration::from_mins(1);
 /// The running capture.
 pub struct Daemon {
     capture: Capture,
-    workers: [Worker; 2],
+    workers: Vec<Worker>,
     printer: Printer,
     serving: Serving,
 }
@@ -123,6 +125,7 @@ impl Daemon {
         let (known, last_impact) = (known(&mut left), left.last_impact);
         // Those of this boot are taken already.
         let outlived = std::mem::take(&mut left.impacts);
+        let (delivered, begins_after) = (std::mem::take(&mut left.deliveries), left.last_position);
         let hub = Hub::new(settings.max_consumers, left.last_position);
         let start = |error: io::Error| DaemonError::Start(error.to_string());
         let (journal, shared) =
@@ -153,8 +156,13 @@ impl Daemon {
         let assessor =
             Assessor::start(settings.node.clone(), of_containers, Arc::clone(&names), teller.clone());
         let assessor = assessor.map_err(start)?;
+        let stock =
+            Stock { hub: Arc::clone(&hub), store: Arc::clone(&shared.store), left: delivered, begins_after };
+        let deliverer = Deliverer::start(&settings.delivery, stock, teller.clone()).map_err(start)?;
         let keeper = Keeper::start(settings.node.clone(), of_credentials, names, teller).map_err(start)?;
-        engine.tell_jumps_to([assessor.worker.ear(), keeper.worker.ear()].into_iter().collect());
+        let (deliverer, deliveries) = deliverer.map(|it| (it.worker, it.reports)).unzip();
+        let workers: Vec<_> = [assessor.worker, keeper.worker].into_iter().chain(deliverer).collect();
+        engine.tell_jumps_to(workers.iter().map(Worker::ear).collect());
         let (ask, questions) = mpsc::channel(16);
         let backend = Backend {
             hub,
@@ -162,6 +170,7 @@ impl Daemon {
             report: shared.report,
             tally: shared.tally,
             listeners: Arc::new(Mutex::new(opened.listeners.clone())),
+            deliveries: deliveries.unwrap_or_default(),
             node: assessor.report,
             capture: ask,
             assessor: assessor.ask,
@@ -183,7 +192,7 @@ impl Daemon {
             questions,
             more_refusals: false,
         };
-        Ok(Self { capture, workers: [assessor.worker, keeper.worker], printer, serving })
+        Ok(Self { capture, workers, printer, serving })
     }
 
     /// Runs until SIGTERM or SIGINT, or until whoever reads standard output has gone.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{DaemonError, NodeSettings, journal::Shelf};
+use super::{DaemonError, DeliverySettings, NodeSettings, journal::Shelf};
 use crate::{
     capture::LadderOptions,
     ledger::Thresholds,
@@ -31,6 +31,8 @@ pub struct Settings {
     pub max_consumers: usize,
     /// Where to look for victims.
     pub node: NodeSettings,
+    /// Where the stream is taken to.
+    pub delivery: DeliverySettings,
     /// Print quiet jumps as well.
     pub all: bool,
 }

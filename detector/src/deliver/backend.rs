@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     ConsumersReport, ContainersReport, CredentialsReport, Listener, NodeReport, Status, StoreReport, Tally,
-    TokensReport, stream::Hub,
+    TokensReport, outbox::DeliveryReport, stream::Hub,
 };
 use crate::{locked::locked, store::Store};
 
@@ -29,6 +29,8 @@ pub struct Backend {
     pub tally: Arc<Mutex<Tally>>,
     /// Where the daemon can be asked.
     pub listeners: Arc<Mutex<Vec<Listener>>>,
+    /// How deliveries stand.
+    pub deliveries: Vec<Arc<Mutex<DeliveryReport>>>,
     /// How the node stands.
     pub node: Arc<Mutex<NodeReport>>,
     /// Asks the capture how it stands.
@@ -76,6 +78,7 @@ impl Backend {
             daemon.listeners.clone_from(&locked(&self.listeners));
             let (now, limit, lagged) = self.hub.consumers();
             let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+            daemon.deliveries = self.deliveries.iter().map(|report| locked(report).clone()).collect();
             daemon.node = locked(&self.node).clone();
             daemon.credentials = locked(&self.credentials).clone();
             daemon.consumers = ConsumersReport { now: number(now), limit: number(limit), lagged };

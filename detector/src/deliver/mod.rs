@@ -9,6 +9,7 @@ pub mod grpc;
 pub mod http;
 mod human;
 mod json;
+pub mod kube;
 mod node_report;
 pub mod outbox;
 mod output;
@@ -135,6 +136,8 @@ pub struct DaemonReport {
     pub listeners: Vec<Listener>,
     /// Who follows the stream.
     pub consumers: ConsumersReport,
+    /// How far the stream has come in places outside this node.
+    pub deliveries: Vec<outbox::DeliveryReport>,
     /// What is on the node, and what of it suffers.
     pub node: NodeReport,
     /// What is known of tokens, and of whose clocks judge them.

@@ -81,6 +81,14 @@ fn daemon_lines(daemon: &DaemonReport) -> String {
     for listener in &daemon.listeners {
         field(&listener.kind, format!("{}: {}", listener.address, listener.state));
     }
+    for delivery in &daemon.deliveries {
+        let state = if delivery.waiting == 0 {
+            format!("{}, {} delivered", delivery.state, delivery.delivered)
+        } else {
+            format!("{}; waiting, {} delivered so far", delivery.state, delivery.delivered)
+        };
+        field(&delivery.sink.replace('_', " "), format!("{}: {state}", delivery.place));
+    }
     let consumers = daemon.consumers;
     let mut line = format!("{} of at most {}", consumers.now, consumers.limit);
     if consumers.lagged != 0 {

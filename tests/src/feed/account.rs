@@ -127,6 +127,7 @@ impl Account {
                 store: StoreReport::default(),
                 listeners: Vec::new(),
                 consumers: ConsumersReport::default(),
+                deliveries: Vec::new(),
                 node: NodeReport::default(),
                 credentials: CredentialsReport::default(),
             }),

@@ -90,6 +90,7 @@ impl Feed {
             report: shared.report,
             tally: shared.tally,
             listeners: Arc::new(Mutex::new(listeners.clone())),
+            deliveries: Vec::new(),
             node,
             capture: ask,
             assessor: ask_assessor,

@@ -12,6 +12,7 @@ use crate::{
         Alarm, ConsumersReport, DaemonReport, LedgerReport, Listener, Message, Shown, Status, StoreReport,
         WitnessReport,
         json::word,
+        outbox::DeliveryReport,
         stream::{ActorFilter, Direction, Filter, Kinds},
     },
     impact::{Confidence, Impact, Remedy, State, Subject},
@@ -418,6 +419,19 @@ impl From<&Status> for v1::Status {
                     state: state.clone(),
                 })
                 .collect(),
+            deliveries: daemon
+                .into_iter()
+                .flat_map(|daemon| &daemon.deliveries)
+                .map(|delivery| v1::Delivery {
+                    sink: delivery.sink.clone(),
+                    place: delivery.place.clone(),
+                    state: delivery.state.clone(),
+                    position: delivery.position,
+                    delivered: delivery.delivered,
+                    given_up: delivery.given_up,
+                    waiting: delivery.waiting,
+                })
+                .collect(),
             consumers: daemon.map(|daemon| {
                 let ConsumersReport { now, limit, lagged } = daemon.consumers;
                 let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
@@ -521,6 +535,15 @@ impl TryFrom<v1::Status> for Status {
                     .listeners
                     .into_iter()
                     .map(|v1::Listener { kind, address, state }| Listener { kind, address, state })
+                    .collect(),
+                deliveries: status
+                    .deliveries
+                    .into_iter()
+                    .map(|delivery| {
+                        let v1::Delivery { sink, place, state, position, delivered, given_up, waiting } =
+                            delivery;
+                        DeliveryReport { sink, place, state, position, delivered, given_up, waiting }
+                    })
                     .collect(),
                 consumers: ConsumersReport {
                     now: consumers.now.into(),

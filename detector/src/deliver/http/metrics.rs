@@ -11,7 +11,8 @@ use crate::{
     capture::{Size, StepPath},
     clock::BootNs,
     deliver::{
-        CredentialsReport, DaemonReport, NodeReport, Status, Tally, TokenState, json::word, stream::Direction,
+        CredentialsReport, DaemonReport, NodeReport, Status, Tally, TokenState, json::word,
+        outbox::DeliveryReport, stream::Direction,
     },
     impact::{Confidence, Kind},
     ledger::Verdict,
@@ -347,7 +348,40 @@ impl Page {
             let up = if listener.state == "listening" { 1.0 } else { 0.0 };
             listeners.with_label_values(&[&listener.kind]).set(up);
         }
-        Ok(())
+        self.deliveries(&daemon.deliveries)
+    }
+}
+
+impl Page {
+    fn deliveries(&self, deliveries: &[DeliveryReport]) -> Result<(), prometheus::Error> {
+        let up = self.add(GaugeVec::new(
+            Opts::new("timejump_delivery_up", "Whether what is delivered outside the node arrives there."),
+            &["sink"],
+        )?)?;
+        for delivery in deliveries {
+            let ok = if delivery.state == "ok" { 1.0 } else { 0.0 };
+            up.with_label_values(&[&delivery.sink]).set(ok);
+        }
+        let waiting = self.add(IntGaugeVec::new(
+            Opts::new("timejump_delivery_waiting", "Requests that did not succeed yet."),
+            &["sink"],
+        )?)?;
+        for delivery in deliveries {
+            let count = i64::try_from(delivery.waiting).unwrap_or(i64::MAX);
+            waiting.with_label_values(&[&delivery.sink]).set(count);
+        }
+        self.by_label(
+            "timejump_deliveries_total",
+            "Requests by which the stream was taken to a place outside the node.",
+            "sink",
+            deliveries.iter().map(|delivery| (&*delivery.sink, delivery.delivered)),
+        )?;
+        self.by_label(
+            "timejump_deliveries_given_up_total",
+            "Requests that this place will never take.",
+            "sink",
+            deliveries.iter().map(|delivery| (&*delivery.sink, delivery.given_up)),
+        )
     }
 }
 

@@ -31,7 +31,8 @@ impl Sink for Place {
             .iter()
             .map(|told| {
                 *state += 1;
-                let key = if let Message::Lagged(missed) = told.message { 1000 + missed } else { told.position };
+                let key =
+                    if let Message::Lagged(missed) = told.message { 1000 + missed } else { told.position };
                 (key, *state)
             })
             .collect()

@@ -40,6 +40,7 @@ fn status(now: u64) -> Status {
             store: StoreReport::default(),
             listeners: Vec::new(),
             consumers: ConsumersReport::default(),
+            deliveries: Vec::new(),
             node: NodeReport::default(),
             credentials: CredentialsReport::default(),
         }),

@@ -1,0 +1,107 @@
+//! The thread that takes the stream to places outside the node.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use tokio::sync::Notify;
+
+use super::{journal::Teller, worker::Worker};
+use crate::{
+    cluster::{Access, Cluster},
+    deliver::{
+        kube::{Condition, Events},
+        outbox::{DeliveryReport, Sink, Source, deliver},
+        stream::Hub,
+    },
+    store::{Delivery, Store},
+};
+
+/// Where the stream is taken to.
+#[derive(Clone, Debug, Default)]
+pub struct DeliverySettings {
+    /// How the apiserver is reached.
+    pub access: Access,
+    /// The name of this node's `Node`.
+    pub node_name: String,
+    /// Whether to tell of jumps and victims as Events.
+    pub events: bool,
+    /// Whether to keep the Node's condition.
+    pub condition: bool,
+}
+
+/// What deliveries read from, and where they went on to.
+#[derive(Clone, Debug)]
+pub struct Stock {
+    /// Hands entries out.
+    pub hub: Arc<Hub>,
+    /// Past entries.
+    pub store: Arc<Mutex<Store>>,
+    /// How far an earlier run had come.
+    pub left: Vec<Delivery>,
+    /// The position of the last entry of an earlier run.
+    pub begins_after: u64,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Deliverer {
+    /// It hears of every jump.
+    pub worker: Worker,
+    /// How each delivery stands.
+    pub reports: Vec<Arc<Mutex<DeliveryReport>>>,
+}
+
+impl Deliverer {
+    /// Starts the thread; none if there is nothing for it to do.
+    pub fn start(settings: &DeliverySettings, stock: Stock, teller: Teller) -> io::Result<Option<Self>> {
+        if !settings.events && !settings.condition {
+            return Ok(None);
+        }
+        let cluster = Cluster::new(settings.access.clone());
+        let changed = Arc::new(Notify::new());
+        let events = settings.events.then(|| Events::new(cluster.clone(), &settings.node_name));
+        let condition = settings
+            .condition
+            .then(|| Condition::new(cluster.clone(), &settings.node_name, Arc::clone(&stock.store)));
+        let report = |sink: &str, place: String| Arc::new(Mutex::new(DeliveryReport::new(sink, place)));
+        let of_events = events.as_ref().map(|events| report(events.name(), events.place()));
+        let of_condition = condition.as_ref().map(|condition| report(Condition::NAME, condition.place()));
+        let reports = of_events.iter().chain(&of_condition).cloned().collect();
+        let worker = Worker::start("deliverer", async move |mut heard| {
+            let events = async {
+                if let (Some(sink), Some(report)) = (events, of_events) {
+                    let source = stock.source(sink.name(), &changed);
+                    deliver(sink, source, report, async |delivery| teller.delivered(delivery).await).await;
+                }
+            };
+            let condition = async {
+                if let (Some(condition), Some(report)) = (condition, of_condition) {
+                    condition.keep(&stock.hub, report, &changed).await;
+                }
+            };
+            // After a jump credentials and certificates are looked at anew.
+            let listen = async {
+                while heard.recv().await.is_some() {
+                    cluster.forget();
+                    changed.notify_waiters();
+                }
+            };
+            tokio::join!(events, condition, listen);
+        })?;
+        Ok(Some(Self { worker, reports }))
+    }
+}
+
+impl Stock {
+    fn source(&self, sink: &str, changed: &Arc<Notify>) -> Source {
+        Source {
+            hub: Arc::clone(&self.hub),
+            store: Arc::clone(&self.store),
+            left: self.left.iter().find(|delivery| delivery.sink == sink).cloned(),
+            begins_after: self.begins_after,
+            changed: Arc::clone(changed),
+        }
+    }
+}

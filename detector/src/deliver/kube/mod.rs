@@ -1,0 +1,7 @@
+//! What the cluster is told: Events and the Node's condition.
+
+mod condition;
+mod events;
+
+pub use condition::Condition;
+pub use events::Events;
