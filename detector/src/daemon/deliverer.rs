@@ -40,6 +40,8 @@ pub struct Stock {
     pub store: Arc<Mutex<Store>>,
     /// How far an earlier run had come.
     pub left: Vec<Delivery>,
+    /// This boot.
+    pub boot_id: Arc<str>,
     /// The position of the last entry of an earlier run.
     pub begins_after: u64,
 }
@@ -64,7 +66,7 @@ impl Deliverer {
         let events = settings.events.then(|| Events::new(cluster.clone(), &settings.node_name));
         let condition = settings
             .condition
-            .then(|| Condition::new(cluster.clone(), &settings.node_name, Arc::clone(&stock.store)));
+            .then(|| Condition::new(cluster.clone(), &settings.node_name, Arc::clone(&stock.boot_id)));
         let report = |sink: &str, place: String| Arc::new(Mutex::new(DeliveryReport::new(sink, place)));
         let of_events = events.as_ref().map(|events| report(events.name(), events.place()));
         let of_condition = condition.as_ref().map(|condition| report(Condition::NAME, condition.place()));
@@ -78,7 +80,7 @@ impl Deliverer {
             };
             let condition = async {
                 if let (Some(condition), Some(report)) = (condition, of_condition) {
-                    condition.keep(&stock.hub, report, &changed).await;
+                    condition.keep(&stock.hub, &stock.store, &report, &changed).await;
                 }
             };
             // After a jump credentials and certificates are looked at anew.

@@ -156,8 +156,13 @@ impl Daemon {
         let assessor =
             Assessor::start(settings.node.clone(), of_containers, Arc::clone(&names), teller.clone());
         let assessor = assessor.map_err(start)?;
-        let stock =
-            Stock { hub: Arc::clone(&hub), store: Arc::clone(&shared.store), left: delivered, begins_after };
+        let stock = Stock {
+            hub: Arc::clone(&hub),
+            store: Arc::clone(&shared.store),
+            left: delivered,
+            boot_id: Arc::clone(&engine.boot_id),
+            begins_after,
+        };
         let deliverer = Deliverer::start(&settings.delivery, stock, teller.clone()).map_err(start)?;
         let keeper = Keeper::start(settings.node.clone(), of_credentials, names, teller).map_err(start)?;
         let (deliverer, deliveries) = deliverer.map(|it| (it.worker, it.reports)).unzip();

@@ -5,6 +5,7 @@
 mod deliveries;
 mod directory;
 mod incident;
+mod lasting;
 mod open;
 mod page;
 mod retention;
@@ -13,6 +14,7 @@ mod rows;
 pub use deliveries::Delivery;
 pub use directory::{Directory, DirectoryError};
 pub use incident::Crowd;
+pub use lasting::Lasting;
 pub use open::{OpenError, is_damage, open, peek, read_only};
 pub use page::{Burst, Order};
 pub use retention::Retention;

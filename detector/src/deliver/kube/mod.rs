@@ -2,6 +2,8 @@
 
 mod condition;
 mod events;
+mod pace;
+mod time;
 
 pub use condition::Condition;
 pub use events::Events;

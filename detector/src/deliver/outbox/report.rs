@@ -28,14 +28,14 @@ impl DeliveryReport {
     }
 
     /// Says whether there was trouble before.
-    pub(super) fn succeeded(&mut self) -> bool {
+    pub(in crate::deliver) fn succeeded(&mut self) -> bool {
         self.delivered += 1;
         let was = std::mem::replace(&mut self.state, "ok".into());
         was != "ok"
     }
 
     /// Says whether that is news.
-    pub(super) fn failed(&mut self, why: &str) -> bool {
+    pub(in crate::deliver) fn failed(&mut self, why: &str) -> bool {
         let known = self.state == why;
         why.clone_into(&mut self.state);
         !known
