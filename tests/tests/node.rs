@@ -17,7 +17,7 @@ use std::{
 
 use timejump::{
     clock::{Clocks, SystemClocks},
-    daemon::{ApiserverSettings, NodeSettings},
+    daemon::{ApiserverSettings, DeliverySettings, NodeSettings},
     deliver::{
         CacheState, ContainersReport, Message, Status,
         grpc::{Address, Client, v1},
@@ -71,6 +71,7 @@ impl Rig {
             doors: Doors { socket: Some(socket.clone()), ..Doors::default() },
             state_dir: Some(home.path().join("state")),
             max_consumers: 8,
+            delivery: DeliverySettings::default(),
             node: Some(NodeSettings {
                 kubelet_root: Some("/nonexistent".into()),
                 pki: vec!["/nonexistent".into()],

@@ -34,7 +34,7 @@ use tokio::{
 
 pub use self::{
     assessor::Assessor,
-    deliverer::{Deliverer, DeliverySettings},
+    deliverer::{Deliverer, DeliverySettings, Stock},
     host::{boot_id, read_symbols, status},
     journal::{Journal, Shared, Shelf},
     keeper::Keeper,
@@ -42,7 +42,7 @@ pub use self::{
     settings::Settings,
     worker::{Ears, Worker},
 };
-use self::{check::Next, deliverer::Stock, engine::Engine, waiting::at};
+use self::{check::Next, engine::Engine, waiting::at};
 use crate::{
     capture::{ClockWasSet, Rings, RungReport},
     deliver::{Backend, Message, Output, Printer, Status, stream::Hub},

@@ -9,24 +9,32 @@
 //! | `Date` in whole seconds, cut off | Go net/http `appendTime` |
 //! | `ok` at `/livez` and the like to anybody | kube-apiserver with its default roles |
 //! | 401 and a `Status` anywhere else | kube-apiserver to whom it does not know |
+//! | bad credentials are refused even where none are wanted | run |
+//! | tokens judged by its own clock, 60 s early and late | go-jose's leeway |
+//! | objects, events, leases, evictions | `objects` |
 //! | a certificate by a CA of the name `kubernetes`, with names and addresses | kubeadm |
 //!
 //! # Not faithful
-//! HTTP/1.1 alone, and no bodies of requests.
+//! HTTP/1.1 alone; tokens' signatures are not looked at.
 
 mod certificate;
+mod objects;
 mod server;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 pub use certificate::Certified;
+pub use objects::{Kind, Objects};
+pub use trust::Trust;
 
 use std::{
     collections::BTreeMap,
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, MutexGuard},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -49,6 +57,14 @@ pub enum Manner {
     NoDate,
     /// It does not speak TLS in the first place.
     NoTls,
+    /// It answers, and takes so long.
+    After(Duration),
+    /// It accepts nobody's token: 401.
+    Unauthorized,
+    /// It has too much to do: 429.
+    Busy,
+    /// Its own store is in trouble: 500.
+    Broken,
 }
 
 /// How it is at the start.
@@ -164,6 +180,30 @@ impl Apiserver {
     /// How many came in all.
     pub fn requested(&self) -> u64 {
         locked(&self.shared.requests).values().sum()
+    }
+
+    /// Whose tokens it accepts.
+    pub fn trust(&self, trust: Trust) {
+        *locked(&self.shared.trust) = trust;
+    }
+
+    /// What it keeps.
+    pub fn objects(&self) -> MutexGuard<'_, Objects> {
+        locked(&self.shared.objects)
+    }
+
+    /// Writes a kubeconfig for whoever has the token in `token_file`.
+    pub fn write_kubeconfig(&self, path: &Path, token_file: &Path) -> Result<()> {
+        let config = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{ "name": "fake", "cluster": { "server": self.url(), "certificate-authority": self.ca_file } }],
+            "users": [{ "name": "timejump", "user": { "tokenFile": token_file } }],
+            "contexts": [{ "name": "fake", "context": { "cluster": "fake", "user": "timejump" } }],
+            "current-context": "fake",
+        });
+        // JSON is YAML.
+        fs::write(path, config.to_string()).with_context(|| format!("writing {}", path.display()))
     }
 
     /// How many of them had credentials with them.

@@ -7,26 +7,32 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use bytes::Bytes;
+use http_body_util::{BodyExt, Either, Full, StreamBody};
+use hyper::{Request, Response, body::Incoming, header, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use rustls::ServerConfig;
+use serde_json::Value;
 use timejump::deliver::locked;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{oneshot, watch},
     task::JoinSet,
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Manner, Requests};
+use super::{
+    Manner, Requests, Trust,
+    objects::{Answer, Objects},
+};
 use crate::sys::clock::boot_ns;
 
-/// No head of a request is longer.
-const LONGEST: usize = 64 << 10;
 /// What a server says that speaks another protocol.
 const GARBAGE: &[u8] = b"\x05\xa5SSH-2.0-OpenSSH_9.9\r\n\x00\x00\x00\x00\r\n\r\n";
-/// To whom it does not know.
-const UNAUTHORIZED: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}"#;
+
+type Body = Either<Full<Bytes>, StreamBody<super::objects::Frames>>;
 
 /// What the server and whoever changes the fake have in common.
 #[derive(Debug)]
@@ -36,6 +42,8 @@ pub(super) struct Shared {
     pub(super) manner: watch::Sender<Manner>,
     pub(super) requests: Mutex<Requests>,
     pub(super) authorized: Mutex<u64>,
+    pub(super) trust: Mutex<Trust>,
+    pub(super) objects: Mutex<Objects>,
 }
 
 impl Shared {
@@ -46,6 +54,8 @@ impl Shared {
             manner: watch::Sender::default(),
             requests: Mutex::default(),
             authorized: Mutex::default(),
+            trust: Mutex::default(),
+            objects: Mutex::default(),
         }
     }
 
@@ -54,20 +64,64 @@ impl Shared {
     }
 
     /// What it answers, and notes.
-    pub(super) fn answer(&self, head: &str, manner: Manner) -> String {
-        let target = head.split(' ').nth(1).unwrap_or_default();
-        let path = target.split('?').next().unwrap_or_default();
-        let (status, kind, body) = match path {
-            "/livez" | "/readyz" | "/healthz" => ("200 OK", "text/plain; charset=utf-8", "ok"),
-            _ => ("401 Unauthorized", "application/json", UNAUTHORIZED),
+    async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Body>> {
+        let (head, body) = request.into_parts();
+        let bearer = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let bearer = bearer.map(|value| value.trim_start_matches("Bearer ").to_owned());
+        *locked(&self.requests).entry(head.uri.path().to_owned()).or_default() += 1;
+        *locked(&self.authorized) += u64::from(bearer.is_some());
+        let mut changes = self.manner.subscribe();
+        let manner = changes.wait_for(|manner| *manner != Manner::Hang).await.map(|manner| *manner);
+        let manner = manner.map_err(io::Error::other)?;
+        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        match manner {
+            Manner::Garbage | Manner::NoTls => return Err(io::Error::other("garbage")),
+            Manner::After(long) => tokio::time::sleep(long).await,
+            _ => {}
+        }
+        let kind = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let health = matches!(head.uri.path(), "/livez" | "/readyz" | "/healthz");
+        let refused = match manner {
+            Manner::Unauthorized => Some((401, "Unauthorized", "Unauthorized")),
+            Manner::Busy => Some((429, "TooManyRequests", "Too many requests, please try again later.")),
+            Manner::Broken => {
+                Some((500, "InternalError", "Internal error occurred: etcdserver: request timed out"))
+            }
+            // Without credentials, too; with bad ones not even health is told.
+            _ if bearer.as_deref().map_or(!health, |token| !self.trusts(token)) => {
+                Some((401, "Unauthorized", "Unauthorized"))
+            }
+            _ => None,
         };
-        let date = if manner == Manner::NoDate { None } else { self.date() };
-        let date = date.map_or_else(String::new, |date| format!("Date: {date}\r\n"));
-        let length = body.len();
-        format!(
-            "HTTP/1.1 {status}\r\nCache-Control: no-cache, private\r\nContent-Type: {kind}\r\n{date}\
-             Content-Length: {length}\r\n\r\n{body}"
-        )
+        let (status, media, body) = match refused {
+            Some((code, reason, message)) => (code, "application/json", text(refusal(code, reason, message))),
+            None if health => (200, "text/plain; charset=utf-8", Either::Left(Full::from("ok"))),
+            None => {
+                let method = head.method.as_str();
+                match locked(&self.objects).answer(method, target, kind.unwrap_or_default(), &body) {
+                    Answer::Whole(status, value) => (status, "application/json", text(value)),
+                    Answer::Watch(frames) => {
+                        (200, "application/json", Either::Right(StreamBody::new(frames)))
+                    }
+                }
+            }
+        };
+        let mut response = Response::builder()
+            .status(status)
+            .header(header::CACHE_CONTROL, "no-cache, private")
+            .header(header::CONTENT_TYPE, media);
+        if manner == Manner::Busy {
+            response = response.header(header::RETRY_AFTER, "1");
+        }
+        if let Some(date) = self.date().filter(|_| manner != Manner::NoDate) {
+            response = response.header(header::DATE, date);
+        }
+        response.body(body).map_err(io::Error::other)
+    }
+
+    fn trusts(&self, token: &str) -> bool {
+        locked(&self.trust).accepts(token, self.wall_ns())
     }
 
     fn date(&self) -> Option<String> {
@@ -75,16 +129,17 @@ impl Shared {
         let at = Timestamp::from_second(second).ok()?;
         DateTimePrinter::new().timestamp_to_rfc9110_string(&at).ok()
     }
+}
 
-    fn count(&self, head: &str) {
-        let target = head.split(' ').nth(1).unwrap_or_default();
-        let path = target.split('?').next().unwrap_or_default();
-        *locked(&self.requests).entry(path.to_owned()).or_default() += 1;
-        let credentials = |line: &str| line.to_ascii_lowercase().starts_with("authorization:");
-        if head.lines().any(credentials) {
-            *locked(&self.authorized) += 1;
-        }
-    }
+fn text(value: Value) -> Body {
+    Either::Left(Full::from(value.to_string()))
+}
+
+fn refusal(code: u16, reason: &str, message: &str) -> Value {
+    serde_json::json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": code,
+    })
 }
 
 /// The running server.
@@ -135,43 +190,27 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn meet(mut connection: TcpStream, shared: Arc<Shared>) -> io::Result<()> {
-    if *shared.manner.borrow() == Manner::NoTls {
+    let manner = *shared.manner.borrow();
+    if manner == Manner::NoTls {
         connection.read_u8().await?;
         connection.write_all(GARBAGE).await?;
         return connection.shutdown().await;
     }
     let acceptor = TlsAcceptor::from(Arc::clone(&locked(&shared.tls)));
     let mut connection = acceptor.accept(connection).await?;
-    while let Some(head) = head(&mut connection).await? {
-        shared.count(&head);
-        let mut changes = shared.manner.subscribe();
-        let manner = changes.wait_for(|manner| *manner != Manner::Hang).await.map(|manner| *manner);
-        let manner = manner.map_err(io::Error::other)?;
-        if manner == Manner::Garbage {
-            connection.write_all(GARBAGE).await?;
-            break;
-        }
-        connection.write_all(shared.answer(&head, manner).as_bytes()).await?;
-        connection.flush().await?;
-        if head.to_ascii_lowercase().contains("\r\nconnection: close\r\n") {
-            break;
-        }
+    if manner == Manner::Garbage {
+        connection.read_u8().await?;
+        connection.write_all(GARBAGE).await?;
+        return connection.shutdown().await;
     }
-    connection.shutdown().await
-}
-
-/// The next request's; nothing at the end.
-async fn head(connection: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<Option<String>> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        if head.len() >= LONGEST {
-            return Err(io::Error::from(io::ErrorKind::InvalidData));
-        }
-        match connection.read_u8().await {
-            Ok(byte) => head.push(byte),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && head.is_empty() => return Ok(None),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(Some(String::from_utf8_lossy(&head).into_owned()))
+    let service = service_fn(|request| {
+        let shared = Arc::clone(&shared);
+        async move { shared.answer(request).await }
+    });
+    http1::Builder::new()
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(connection), service)
+        .with_upgrades()
+        .await
+        .map_err(io::Error::other)
 }

@@ -81,15 +81,3 @@ fn its_certificates() {
         assert_eq!(rig.ask().unwrap().certificate.unwrap().off, off);
     }
 }
-
-#[test]
-fn what_it_says_to_strangers() {
-    let rig = Rig::new(Certified::default());
-    let shared = &rig.fake.shared;
-    let answer = shared.answer("GET /api/v1/nodes?limit=1 HTTP/1.1\r\n\r\n", Manner::Serve);
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 401 Unauthorized\r\n") && head.contains("\r\nDate: "), "{head}");
-    assert!(head.contains(" GMT\r\n"), "{head}");
-    let status: serde_json::Value = serde_json::from_str(body).unwrap();
-    assert_eq!(status["code"], 401);
-}

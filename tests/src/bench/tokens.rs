@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
-use timejump::daemon::{ApiserverSettings, NodeSettings};
+use timejump::daemon::{ApiserverSettings, DeliverySettings, NodeSettings};
 use timejump::deliver::Message;
 use timejump::deliver::grpc::{Address, Client, Watching, v1};
 use timejump::impact::{Impact, State};
@@ -141,6 +141,7 @@ fn settings(root: &Path, socket: &Path) -> Settings {
         doors: Doors { socket: Some(socket.to_owned()), ..Doors::default() },
         state_dir: None,
         max_consumers: 4,
+        delivery: DeliverySettings::default(),
         node: Some(NodeSettings {
             enabled: true,
             places: Places { endpoint: Some("/nonexistent".into()), ..Places::default() },

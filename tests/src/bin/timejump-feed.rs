@@ -12,7 +12,8 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Parser;
 use timejump::{
-    daemon::{ApiserverSettings, NodeSettings},
+    cluster::Access,
+    daemon::{ApiserverSettings, DeliverySettings, NodeSettings},
     deliver::grpc::TlsFiles,
     node::{
         Places,
@@ -68,6 +69,12 @@ struct Arguments {
     /// Where kubelet logs to.
     #[arg(long, default_value = "none")]
     kubelet_log: LogOption,
+    /// The name of the Node that Events are about.
+    #[arg(long, default_value = "worker-1")]
+    node_name: String,
+    /// Tell the apiserver of this kubeconfig, by Events and by the Node's condition.
+    #[arg(long)]
+    kubeconfig: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -88,6 +95,12 @@ impl Arguments {
             },
             state_dir: self.state_dir,
             max_consumers: self.max_consumers,
+            delivery: DeliverySettings {
+                events: self.kubeconfig.is_some(),
+                condition: self.kubeconfig.is_some(),
+                access: self.kubeconfig.map_or(Access::Inferred, Access::Kubeconfig),
+                node_name: self.node_name,
+            },
             node: looks.then(|| NodeSettings {
                 enabled: true,
                 places: Places { endpoint: Some(endpoint), cgroups: self.cgroups, kubelet_version: None },

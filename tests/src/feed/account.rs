@@ -25,7 +25,7 @@ const STEP: u64 = 1_000_000;
 /// The account.
 #[derive(Debug)]
 pub(super) struct Account {
-    boot_id: Arc<str>,
+    pub(super) boot_id: Arc<str>,
     ledger: Ledger,
     reporter: Reporter,
     /// When the last thing happened.

@@ -16,7 +16,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use timejump::{
-    daemon::{Assessor, Journal, Keeper, NodeSettings, PodNames, Shelf, Worker},
+    daemon::{
+        Assessor, Deliverer, DeliverySettings, Journal, Keeper, NodeSettings, PodNames, Shelf, Stock, Worker,
+    },
     deliver::{Alarm, Backend, Listener, Message, locked, stream::Hub},
     impact::Impact,
     ledger::Turn,
@@ -38,6 +40,8 @@ pub struct Settings {
     pub max_consumers: usize,
     /// What is on the node, if its part is to run: by the machine's own clock then, which jumps only in what it is told.
     pub node: Option<NodeSettings>,
+    /// Where the stream is taken to.
+    pub delivery: DeliverySettings,
 }
 
 /// The running server half.
@@ -54,7 +58,8 @@ pub struct Feed {
 impl Feed {
     /// Opens store and doors, and serves.
     pub fn start(settings: &Settings) -> Result<Self> {
-        let (shelf, left) = open_store(settings.state_dir.as_deref())?;
+        let (shelf, mut left) = open_store(settings.state_dir.as_deref())?;
+        let (delivered, begins_after) = (std::mem::take(&mut left.deliveries), left.last_position);
         let hub = Hub::new(settings.max_consumers, left.last_position);
         let (journal, shared) = Journal::start(shelf, Arc::clone(&hub), 0).context("the journal")?;
         let opened = settings.doors.open();
@@ -74,6 +79,15 @@ impl Feed {
             .node
             .clone()
             .map(|node| Keeper::start(node, of_credentials, Arc::clone(&names), teller()));
+        let stock = Stock {
+            hub: Arc::clone(&hub),
+            store: Arc::clone(&shared.store),
+            left: delivered,
+            boot_id: Arc::clone(&locked(&account).boot_id),
+            begins_after,
+        };
+        let deliverer = Deliverer::start(&settings.delivery, stock, teller()).context("the deliverer")?;
+        let (deliverer, deliveries) = deliverer.map(|it| (it.worker, it.reports)).unzip();
         let assessor = assessor.transpose().context("the assessor")?;
         let keeper = keeper.transpose().context("the keeper")?;
         let (ask_assessor, node) = assessor
@@ -82,15 +96,15 @@ impl Feed {
         let (ask_keeper, credentials) = keeper
             .as_ref()
             .map_or_else(|| (mpsc::channel(1).0, Arc::default()), |it| (it.ask.clone(), it.report.clone()));
-        let workers: Vec<Worker> =
-            assessor.map(|it| it.worker).into_iter().chain(keeper.map(|it| it.worker)).collect();
+        let looking = [assessor.map(|it| it.worker), keeper.map(|it| it.worker), deliverer];
+        let workers: Vec<Worker> = looking.into_iter().flatten().collect();
         let backend = Backend {
             hub,
             store: shared.store,
             report: shared.report,
             tally: shared.tally,
             listeners: Arc::new(Mutex::new(listeners.clone())),
-            deliveries: Vec::new(),
+            deliveries: deliveries.unwrap_or_default(),
             node,
             capture: ask,
             assessor: ask_assessor,
