@@ -95,6 +95,8 @@ impl Cluster {
         };
         (config.connect_timeout, config.read_timeout) = (Some(PATIENCE.0), Some(PATIENCE.1));
         config.write_timeout = Some(PATIENCE.1);
+        // It would try again by itself for hours, with nobody told, and take a disruption budget's 429 for trouble.
+        config.default_retry = false;
         Ok(config)
     }
 }

@@ -120,6 +120,7 @@ impl Arguments {
 }
 
 fn main() -> Result<()> {
+    tracing_subscriber::fmt().with_writer(io::stderr).without_time().with_ansi(false).init();
     let mut feed = Feed::start(&Arguments::parse().settings())?;
     let listeners = serde_json::json!({ "listeners": feed.listeners });
     writeln!(io::stdout(), "{listeners}").context("standard output")?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     clock::{BootNs, span},
-    deliver::who,
+    deliver::{human::count, who},
     ledger::Jump,
     store::{Lasting, Store},
 };
@@ -69,9 +69,9 @@ impl State {
             (0, None) => "no end in sight".to_owned(),
             (endless, _) => format!("{endless} of them with no end in sight"),
         };
-        let whom = if pods > 0 { format!(", {pods} pods affected") } else { String::new() };
-        let last = if impacts == 1 { "impact lasts" } else { "impacts last" };
-        format!("{because}: {impacts} {last}{whom}, {end}. `timejump tokens` and `timejump stats` name them")
+        let of = if pods > 0 { format!(" of {}", count(pods, "pod")) } else { String::new() };
+        let impacts = count(impacts, "impact");
+        format!("{because}: {impacts}{of}, {end}. `timejump tokens` and `timejump stats` name them")
     }
 
     /// When it will say something else by itself.
@@ -126,12 +126,9 @@ mod tests {
             (true, "ClockJumpImpairs", None)
         );
         let message = state.message();
-        assert!(
-            message.contains("3 impacts last, 2 pods affected, the last one until 1d 1h after boot"),
-            "{message}"
-        );
+        assert!(message.contains("3 impacts of 2 pods, the last one until 1d 1h after boot"), "{message}");
         // Of a jump that is no longer in the store, or of an earlier boot.
         let message = State::of(lasting, None, BootNs(0)).message();
-        assert!(message.starts_with("because of jump 7: 3 impacts last"), "{message}");
+        assert!(message.starts_with("because of jump 7: 3 impacts of 2 pods"), "{message}");
     }
 }
