@@ -11,6 +11,7 @@ mod keep;
 pub mod kernels;
 pub mod layout;
 mod linked;
+pub mod manifests;
 pub mod process;
 pub mod setup;
 pub mod userland;

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod build;
 pub mod build_ebpf;
 pub mod demo;
+pub mod manifests;
 pub mod run;
 pub mod setup;
 pub mod test;
