@@ -83,6 +83,8 @@ impl Args {
         tests.env("TIMEJUMP_XTASK", xtask).env("TIMEJUMP_BIN", &detector);
         tests.env("TIMEJUMP_PYTHON", &programs.python).env("TIMEJUMP_PROMTOOL", &programs.promtool);
         tests.env("TIMEJUMP_CHROMIUM", &programs.chromium);
+        tests.env("TIMEJUMP_MANIFESTS_PYTHON", &programs.manifests_python);
+        tests.env("TIMEJUMP_KUSTOMIZE", &programs.kustomize).env("TIMEJUMP_HELM", &programs.helm);
         // Those that take long wait most of the time.
         tests.env("RUST_TEST_THREADS", THREADS);
         if self.no_vm {

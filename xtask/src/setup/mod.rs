@@ -2,8 +2,9 @@
 
 mod bpf_linker;
 mod chromium;
+mod helm;
 mod packages;
-mod promtool;
+mod program;
 mod python;
 mod toolchain;
 
@@ -33,6 +34,12 @@ pub struct ForTests {
     pub promtool: PathBuf,
     /// A browser that needs no screen.
     pub chromium: PathBuf,
+    /// A Python that knows Kubernetes's schemas.
+    pub manifests_python: PathBuf,
+    /// What renders the Kustomize tree.
+    pub kustomize: PathBuf,
+    /// What renders the chart.
+    pub helm: PathBuf,
 }
 
 /// What building needs.
@@ -73,13 +80,19 @@ pub fn emulator() -> Result<()> {
 
 /// Programs that tests of the servers need.
 pub fn for_tests(layout: &Layout) -> Result<ForTests> {
-    let python = python::provide(layout)?;
+    let python = python::STREAM.provide(layout)?;
     eprintln!("xtask: {}: follows the stream in tests", python.display());
-    let promtool = promtool::provide(layout)?;
+    let promtool = program::PROMTOOL.provide(layout)?;
     eprintln!("xtask: {}: checks the metrics in tests", promtool.display());
     let chromium = chromium::provide()?;
     eprintln!("xtask: {}: opens reports in tests", chromium.display());
-    Ok(ForTests { python, promtool, chromium })
+    let manifests_python = python::MANIFESTS.provide(layout)?;
+    eprintln!("xtask: {}: judges Kubernetes objects in tests", manifests_python.display());
+    let kustomize = program::KUSTOMIZE.provide(layout)?;
+    eprintln!("xtask: {}: renders them in tests", kustomize.display());
+    let helm = helm::provide(layout, &manifests_python)?;
+    eprintln!("xtask: {}: renders the chart in tests", helm.display());
+    Ok(ForTests { python, promtool, chromium, manifests_python, kustomize, helm })
 }
 
 /// Everything that guests are made of.

@@ -1,15 +1,12 @@
-//! What is there for operators in `deploy/`: Prometheus takes the alerts and they fire when they should, and alerts and
-//! dashboard know exactly the metrics that the daemon serves.
-//!
-//! `TIMEJUMP_PROMTOOL` names promtool; without it the test that needs it says so and passes, but fails where `CI` is set.
+//! Prometheus takes the alerts and they fire when they should, and alerts and dashboard know exactly the metrics that the
+//! daemon serves.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+
+use crate::{file, provided, text};
 
 const RULES: &str = "deploy/prometheus/timejump.rules.yaml";
 const RULES_TEST: &str = "deploy/prometheus/timejump.rules.test.yaml";
@@ -17,24 +14,6 @@ const DASHBOARD: &str = "deploy/grafana/timejump.json";
 const METRICS: &str = "detector/src/deliver/http/metrics.rs";
 /// Columns of a dashboard.
 const COLUMNS: u64 = 24;
-
-/// The promtool to use, or nothing if there is none.
-fn promtool() -> Option<PathBuf> {
-    if let Some(path) = env::var_os("TIMEJUMP_PROMTOOL") {
-        return Some(path.into());
-    }
-    assert!(env::var_os("CI").is_none_or(|value| value.is_empty()), "TIMEJUMP_PROMTOOL is not set");
-    println!("skipped: TIMEJUMP_PROMTOOL is not set; it names the promtool of a Prometheus");
-    None
-}
-
-fn file(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
-}
-
-fn text(path: &str) -> String {
-    fs::read_to_string(file(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
 
 fn dashboard() -> Value {
     serde_json::from_str(&text(DASHBOARD)).expect("JSON")
@@ -81,7 +60,7 @@ fn alerts(rules: &str) -> BTreeMap<&str, &str> {
 
 #[test]
 fn prometheus_takes_the_rules_and_their_tests_hold() {
-    let Some(promtool) = promtool() else { return };
+    let Some(promtool) = provided("TIMEJUMP_PROMTOOL") else { return };
     for (command, path) in [("check", RULES), ("test", RULES_TEST)] {
         let output = Command::new(&promtool)
             .args([command, "rules"])
