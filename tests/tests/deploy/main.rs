@@ -7,6 +7,7 @@ mod cluster;
 mod manifests;
 mod prometheus;
 mod rights;
+mod units;
 
 use std::{
     env, fs,

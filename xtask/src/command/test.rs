@@ -85,6 +85,7 @@ impl Args {
         tests.env("TIMEJUMP_CHROMIUM", &programs.chromium);
         tests.env("TIMEJUMP_MANIFESTS_PYTHON", &programs.manifests_python);
         tests.env("TIMEJUMP_KUSTOMIZE", &programs.kustomize).env("TIMEJUMP_HELM", &programs.helm);
+        tests.env("TIMEJUMP_SYSTEMD_ANALYZE", &programs.systemd_analyze);
         // Those that take long wait most of the time.
         tests.env("RUST_TEST_THREADS", THREADS);
         if self.no_vm {

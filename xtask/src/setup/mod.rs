@@ -10,7 +10,7 @@ mod toolchain;
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 pub use toolchain::{Choice, Core, TARGET, Toolchain};
 
 use crate::{arch::Arch, containerd, kernels::Kernel, layout::Layout, process, userland};
@@ -40,6 +40,8 @@ pub struct ForTests {
     pub kustomize: PathBuf,
     /// What renders the chart.
     pub helm: PathBuf,
+    /// What rates systemd's units. systemd itself need not run.
+    pub systemd_analyze: PathBuf,
 }
 
 /// What building needs.
@@ -92,7 +94,17 @@ pub fn for_tests(layout: &Layout) -> Result<ForTests> {
     eprintln!("xtask: {}: renders them in tests", kustomize.display());
     let helm = helm::provide(layout, &manifests_python)?;
     eprintln!("xtask: {}: renders the chart in tests", helm.display());
-    Ok(ForTests { python, promtool, chromium, manifests_python, kustomize, helm })
+    let systemd_analyze = systemd_analyze()?;
+    eprintln!("xtask: {}: rates systemd's units in tests", systemd_analyze.display());
+    Ok(ForTests { python, promtool, chromium, manifests_python, kustomize, helm, systemd_analyze })
+}
+
+fn systemd_analyze() -> Result<PathBuf> {
+    let find = || process::find("systemd-analyze");
+    if find().is_none() {
+        packages::install(&[Package { name: "systemd", why: "rates the systemd units; it is not started" }])?;
+    }
+    find().context("systemd-analyze is still not in PATH")
 }
 
 /// Everything that guests are made of.
