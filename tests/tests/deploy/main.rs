@@ -7,6 +7,7 @@ mod cluster;
 mod manifests;
 mod prometheus;
 mod rights;
+mod seccomp;
 mod units;
 
 use std::{

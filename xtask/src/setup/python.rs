@@ -23,7 +23,8 @@ pub(super) const STREAM: Environment = Environment {
     ],
     imports: "import grpc, grpc_reflection, grpc_tools",
 };
-/// Judges Kubernetes objects: the schemas of many versions, and models made from the CRDs of Prometheus's operator.
+/// Judges Kubernetes objects: the schemas of many versions, and models made from the CRDs of Prometheus's operator. Puts
+/// programs under seccomp profiles, by the libseccomp that apt brings.
 pub(super) const MANIFESTS: Environment = Environment {
     what: "schemas of Kubernetes",
     packages: &[
@@ -44,13 +45,14 @@ pub(super) const MANIFESTS: Environment = Environment {
         "packaging==26.4",
         "pydantic==2.14.4",
         "pydantic_core==2.50.5",
+        "pyseccomp==0.1.2",
         "PyYAML==6.0.4",
         "referencing==0.37.0",
         "rpds-py==2026.9.1",
         "typing-inspection==0.4.5",
         "typing-extensions==4.16.0",
     ],
-    imports: "import cloudcoil.models.prometheus_operator, kubernetes_validate",
+    imports: "import cloudcoil.models.prometheus_operator, kubernetes_validate, pyseccomp",
 };
 
 /// Fails in a Python that cannot make virtual environments: Debian's has that in a package of its own.
