@@ -1,7 +1,7 @@
 //! What Kubernetes is told. The Kustomize tree (`deploy/kustomize`) is the one source; the Helm chart is made from it:
 //! each component becomes a switch of the same name, each line marked `# value: NAME` a value of the chart.
 //!
-//! The source is YAML in the plain style that [`yaml`] can find its way in without a parser, so that comments live on.
+//! The source is YAML in the plain style that `yaml.rs` can find its way in without a parser, so that comments live on.
 
 mod chart;
 mod component;
