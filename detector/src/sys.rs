@@ -37,10 +37,13 @@ pub fn give_memory_back() {
 
 /// Whether the kernel holds the wall clock synchronised (`STA_UNSYNC` clear); nothing where it may not be asked.
 pub fn clock_is_synchronised() -> Option<bool> {
-    // SAFETY: all zeros is a valid `timex`, and its `modes` of 0 makes the call one that only reads.
+    // glibc's `adjtimex` is another system call, `clock_adjtime`, and of the two some containers may make only one.
+    // SAFETY: all zeros is a valid `timex`, and its `modes` of 0 makes both calls ones that only read.
     let state = unsafe {
         let mut timex: libc::timex = std::mem::zeroed();
-        (libc::adjtimex(&raw mut timex) >= 0).then_some(timex.status)
+        let answered =
+            libc::syscall(libc::SYS_adjtimex, &raw mut timex) >= 0 || libc::adjtimex(&raw mut timex) >= 0;
+        answered.then_some(timex.status)
     };
     state.map(|status| status & libc::STA_UNSYNC == 0)
 }

@@ -33,8 +33,8 @@ impl Resolver {
         let facts = self.facts(task, at);
         let by_id = || self.cgroups.path(task.cgroup_id).filter(|path| path != "/");
         let facts = facts.unwrap_or_default();
-        let cgroup = facts.cgroup.filter(|path| path != "/").or_else(by_id);
-        let workload = workload(cgroup.as_deref().unwrap_or_default());
+        let cgroup = facts.cgroup.clone().filter(|path| is_from_the_root(path)).or_else(by_id);
+        let workload = workload(cgroup.as_deref().or(facts.cgroup.as_deref()).unwrap_or_default());
         let has_parent = task.flags & HAS_PARENT != 0;
         Actor {
             kind: ActorKind::Process,
@@ -77,6 +77,12 @@ impl Resolver {
 /// side's would be some other process's.
 fn in_initial_pid_namespace() -> bool {
     std::fs::metadata("/proc/self/ns/pid").is_ok_and(|namespace| namespace.ino() == 0xEFFF_FFFC)
+}
+
+/// Whether a path in `/proc/PID/cgroup` says where the cgroup is. In a container it may lead there from the container's own
+/// cgroup (cgroup_namespaces(7)): `/../../system.slice/chronyd.service`.
+fn is_from_the_root(path: &str) -> bool {
+    path != "/" && path != "/.." && !path.starts_with("/../")
 }
 
 /// Whether all of a command line was kept.
@@ -124,6 +130,16 @@ mod tests {
         assert_eq!(recorded(&cmdline(b"", 0)), None);
         let lying = Cmdline { len: u32::MAX, full_len: 0, bytes: [b'x'; CMDLINE_LEN] };
         assert_eq!(recorded(&lying).map(|line| line.len()), Some(CMDLINE_LEN));
+    }
+
+    #[test]
+    fn paths_within_a_cgroup_namespace_are_not_taken_for_whole_ones() {
+        for path in ["/", "/..", "/../../../..", "/../../pod1/ctr", "/../system.slice/chronyd.service"] {
+            assert!(!is_from_the_root(path), "{path}");
+        }
+        for path in ["/system.slice/chronyd.service", "/..hidden", "/init.scope"] {
+            assert!(is_from_the_root(path), "{path}");
+        }
     }
 
     #[test]
