@@ -1,14 +1,18 @@
 //! Both halves of the detector.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
     arch::Arch,
     layout::Layout,
     process,
-    setup::{Core, ForBuilding, TARGET},
+    setup::{Core, ForBuilding, ForShipping, TARGET},
 };
 
 /// Package and program of the eBPF half.
@@ -26,30 +30,40 @@ pub enum Programs {
     All,
 }
 
-/// Builds the eBPF object.
-pub fn ebpf(layout: &Layout, tools: &ForBuilding) -> Result<()> {
+/// Builds the eBPF object for machines of one family.
+pub fn ebpf(layout: &Layout, tools: &ForBuilding, arch: Arch) -> Result<()> {
     // Apart from all other builds, as another compiler would invalidate theirs.
-    let folder = layout.target.join("ebpf").join(match tools.toolchain.core {
+    let mut folder = layout.target.join("ebpf").join(match tools.toolchain.core {
         Core::Prebuilt => "with-prebuilt-core",
         Core::Source => "with-core-from-source",
     });
-    let mut cargo = ebpf_cargo(layout, tools)?;
+    if !arch.is_host() {
+        folder.push(arch.debian);
+    }
+    let mut cargo = ebpf_cargo(layout, tools, arch)?;
     cargo.args(["build", "--release", "-p", EBPF_PACKAGE, "--bin", EBPF_PROGRAM, "--target", TARGET]);
     cargo.arg("--target-dir").arg(&folder);
     process::run(&mut cargo).context("cannot build the eBPF half")?;
-    publish(&folder.join(TARGET).join("release").join(EBPF_PROGRAM), &layout.ebpf_object())
+    let linked = folder.join(TARGET).join("release").join(EBPF_PROGRAM);
+    // Three quarters of it are for debuggers. The kernel reads BTF, which stays.
+    let stripped = linked.with_extension("stripped");
+    process::quiet(Command::new(&tools.objcopy).arg("--strip-debug").arg(&linked).arg(&stripped))
+        .context("cannot strip the eBPF object")?;
+    publish(&stripped, &layout.ebpf_object(arch))
 }
 
 /// A cargo that compiles for BPF.
-pub fn ebpf_cargo(layout: &Layout, tools: &ForBuilding) -> Result<std::process::Command> {
+pub fn ebpf_cargo(layout: &Layout, tools: &ForBuilding, arch: Arch) -> Result<Command> {
     let linker = tools.linker.to_str().context("the linker's path is no UTF-8")?;
-    let flags = [
-        format!("--cfg=bpf_target_arch=\"{}\"", Arch::host()?.rust),
+    let mut flags = vec![
+        format!("--cfg=bpf_target_arch=\"{}\"", arch.rust),
         // The linker turns debug information into the types that the kernel checks.
         "-Cdebuginfo=2".to_owned(),
         format!("-Clinker={linker}"),
         "-Clink-arg=--btf".to_owned(),
     ];
+    // The types name source files, for the verifier's messages.
+    flags.extend(anonymous(layout).map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())));
     let mut cargo = process::foreign(&tools.toolchain.cargo);
     cargo
         .current_dir(&layout.root)
@@ -72,6 +86,8 @@ fn publish(from: &Path, to: &Path) -> Result<()> {
     if fs::read(to).is_ok_and(|present| present == object) {
         return Ok(());
     }
+    let folder = to.parent().context("the object has no folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let partial = to.with_extension("partial");
     fs::write(&partial, object).with_context(|| format!("cannot write {}", partial.display()))?;
     fs::rename(&partial, to).with_context(|| format!("cannot write {}", to.display()))
@@ -88,6 +104,47 @@ pub fn user_space(layout: &Layout, programs: Programs) -> Result<()> {
         cargo.args(["-p", "timejump-tests", "--bin", "timejump-guest", "--bin", "timejump-init"]);
     }
     cargo.env(arch.rustflags_variable(), "-Ctarget-feature=+crt-static");
-    cargo.env(OBJECT_VARIABLE, layout.ebpf_object());
+    cargo.env(OBJECT_VARIABLE, layout.ebpf_object(arch));
     process::run(&mut cargo).context("cannot build the programs of user space")
+}
+
+/// Builds the detector as it is shipped: small, linked statically, and the same bytes wherever the checkout is.
+pub fn shipped(layout: &Layout, tools: &ForShipping, arch: Arch) -> Result<()> {
+    let mut cargo = tools.cargo();
+    cargo.current_dir(&layout.root);
+    cargo.args(["build", "--locked", "--profile", "dist", "--target", arch.target]);
+    cargo.args(["-p", "timejump", "--bin", "timejump"]);
+    let mut flags = vec![
+        "-Ctarget-feature=+crt-static".to_owned(),
+        // Nothing unwinds: a panic aborts, and there are no symbols to name a caller by.
+        "-Cforce-unwind-tables=no".to_owned(),
+        "-Clink-arg=-Wl,--build-id=none".to_owned(),
+    ];
+    let mut c_flags = vec![
+        "-fno-asynchronous-unwind-tables".to_owned(),
+        "-fno-unwind-tables".to_owned(),
+        "-ffunction-sections".to_owned(),
+        "-fdata-sections".to_owned(),
+    ];
+    for (from, to) in anonymous(layout) {
+        flags.push(format!("--remap-path-prefix={}={to}", from.display()));
+        let from = from.to_str().with_context(|| format!("{} is no UTF-8", from.display()))?;
+        ensure!(!from.contains(' '), "{from}: a C compiler's flags are separated by spaces");
+        c_flags.push(format!("-ffile-prefix-map={from}={to}"));
+    }
+    flags.extend(tools.flags(arch)?);
+    cargo.env(arch.rustflags_variable(), flags.join(" "));
+    cargo.env(arch.c_variable("CFLAGS"), c_flags.join(" "));
+    cargo.env(OBJECT_VARIABLE, layout.ebpf_object(arch));
+    process::run(&mut cargo).with_context(|| format!("cannot build timejump for {}", arch.debian))
+}
+
+/// What programs would otherwise say of the machine they were built on, and what they say instead.
+fn anonymous(layout: &Layout) -> impl Iterator<Item = (PathBuf, &'static str)> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    // Of two that fit, compilers take the later one.
+    let target =
+        (!layout.target.starts_with(&layout.root)).then(|| (layout.target.clone(), "/timejump/target"));
+    home.map(|home| (home, "/cargo")).into_iter().chain(target).chain([(layout.root.clone(), "/timejump")])
 }

@@ -40,9 +40,18 @@ impl Layout {
         self.target.join("vm")
     }
 
-    /// The linked eBPF object.
-    pub fn ebpf_object(&self) -> PathBuf {
-        self.target.join("ebpf/timejump.bpf.o")
+    /// The linked eBPF object for machines of one family.
+    pub fn ebpf_object(&self, arch: Arch) -> PathBuf {
+        let folder = self.target.join("ebpf");
+        if arch.is_host() {
+            return folder.join("timejump.bpf.o");
+        }
+        folder.join(arch.debian).join("timejump.bpf.o")
+    }
+
+    /// The detector as it is shipped.
+    pub fn shipped(&self, arch: Arch) -> PathBuf {
+        self.target.join(arch.target).join("dist/timejump")
     }
 
     /// A program of this workspace as built for guests and releases: linked statically.

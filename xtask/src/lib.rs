@@ -7,6 +7,7 @@ pub mod command;
 pub mod containerd;
 mod deadline;
 pub mod debian;
+pub mod image;
 mod keep;
 pub mod kernels;
 pub mod layout;

@@ -19,6 +19,7 @@ enum Xtask {
     Test(command::test::Args),
     Demo(command::demo::Args),
     Bench(command::bench::Args),
+    Image(command::image::Args),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Xtask::Test(args) => args.run(),
         Xtask::Demo(args) => args.run(),
         Xtask::Bench(args) => args.run(),
+        Xtask::Image(args) => args.run(),
     };
     done.unwrap_or_else(|failure| {
         // Without the backtrace that anyhow would add: none of these failures is a mistake in xtask.

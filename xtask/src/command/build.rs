@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::{
+    arch::Arch,
     build::{self, Programs},
     layout::Layout,
     setup::{self, Choice},
@@ -31,6 +32,6 @@ impl Args {
 /// Builds both halves with what is there or can be had.
 pub(super) fn all(layout: &Layout, programs: Programs, choice: Choice) -> Result<()> {
     let tools = setup::for_building(layout, choice)?;
-    build::ebpf(layout, &tools)?;
+    build::ebpf(layout, &tools, Arch::host()?)?;
     build::user_space(layout, programs)
 }

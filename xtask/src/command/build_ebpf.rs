@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::{
+    arch::Arch,
     build,
     layout::Layout,
     setup::{self, Choice},
@@ -23,8 +24,9 @@ impl Args {
     pub fn run(&self) -> Result<ExitCode> {
         let layout = Layout::find()?;
         let tools = setup::for_building(&layout, self.toolchain)?;
-        build::ebpf(&layout, &tools)?;
-        eprintln!("xtask: built {}", layout.ebpf_object().display());
+        let arch = Arch::host()?;
+        build::ebpf(&layout, &tools, arch)?;
+        eprintln!("xtask: built {}", layout.ebpf_object(arch).display());
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -5,6 +5,7 @@ pub mod build;
 pub mod build_ebpf;
 pub mod demo;
 pub mod manifests;
+pub mod image;
 pub mod run;
 pub mod setup;
 pub mod test;

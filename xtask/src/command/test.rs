@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
+    arch::Arch,
     build::{self, Programs},
     deadline::Stopwatch,
     layout::Layout,
@@ -44,6 +45,7 @@ impl Args {
         let (tools, programs) = step("setup", || {
             let tools = setup::for_building(&layout, self.toolchain)?;
             let programs = setup::for_tests(&layout)?;
+            setup::for_images()?;
             if !self.no_vm {
                 setup::for_guests(&layout)?;
             }
@@ -68,19 +70,29 @@ impl Args {
             )
         })?;
         step("build", || {
-            build::ebpf(&layout, &tools)?;
+            build::ebpf(&layout, &tools, Arch::host()?)?;
             build::user_space(&layout, Programs::All)
         })?;
-        step("tests", || self.test(&layout, &programs, &xtask))?;
+        // Of the program that is tested: making it small takes longer than all tests.
+        let image = step("image", || {
+            super::image::pack(
+                &layout,
+                Arch::host()?,
+                &layout.program("timejump")?,
+                &layout.target.join("image/tested"),
+            )
+        })?;
+        step("tests", || self.test(&layout, &programs, &image, &xtask))?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn test(&self, layout: &Layout, programs: &ForTests, xtask: &Path) -> Result<()> {
+    fn test(&self, layout: &Layout, programs: &ForTests, image: &Path, xtask: &Path) -> Result<()> {
         let detector = layout.program("timejump")?;
         ensure!(detector.exists(), "{} was not built", detector.display());
         let mut tests = cargo(layout);
         tests.args(["test", "--workspace", "--exclude", "detector-ebpf", "--"]).args(&self.arguments);
         tests.env("TIMEJUMP_XTASK", xtask).env("TIMEJUMP_BIN", &detector);
+        tests.env("TIMEJUMP_IMAGE", image);
         tests.env("TIMEJUMP_PYTHON", &programs.python).env("TIMEJUMP_PROMTOOL", &programs.promtool);
         tests.env("TIMEJUMP_CHROMIUM", &programs.chromium);
         tests.env("TIMEJUMP_MANIFESTS_PYTHON", &programs.manifests_python);

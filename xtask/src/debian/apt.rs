@@ -18,6 +18,7 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 #[derive(Debug)]
 pub struct Archive {
     release: Release,
+    arch: Arch,
     folder: PathBuf,
     /// Held against other processes that would write the same files.
     _lock: File,
@@ -26,8 +27,18 @@ pub struct Archive {
 impl Archive {
     /// Gives `work` the release's packages. It is called again with the next source if it fails with one.
     pub fn with<T>(layout: &Layout, release: Release, work: impl Fn(&Self) -> Result<T>) -> Result<T> {
+        Self::with_arch(layout, release, Arch::host()?, work)
+    }
+
+    /// The same with the release's packages for machines of another family.
+    pub fn with_arch<T>(
+        layout: &Layout,
+        release: Release,
+        arch: Arch,
+        work: impl Fn(&Self) -> Result<T>,
+    ) -> Result<T> {
         let keyring = Path::new(KEYRING);
-        let archive = Self::prepare(layout, release, keyring)?;
+        let archive = Self::prepare(layout, release, arch, keyring)?;
         let mut failures = Vec::new();
         for sources in release.sources(keyring) {
             // The index is always fetched anew: what an older one names may be gone from the mirror.
@@ -39,7 +50,7 @@ impl Archive {
         bail!("nothing worked with Debian {}; is there a network?\n{}", release.name(), failures.join("\n"))
     }
 
-    fn prepare(layout: &Layout, release: Release, keyring: &Path) -> Result<Self> {
+    fn prepare(layout: &Layout, release: Release, arch: Arch, keyring: &Path) -> Result<Self> {
         for tool in ["apt-get", "apt-cache", "dpkg-deb"] {
             ensure!(
                 process::find(tool).is_some(),
@@ -50,9 +61,14 @@ impl Archive {
             keyring.exists(),
             "{KEYRING} is missing, so that Debian's signatures cannot be checked: install debian-archive-keyring"
         );
-        let folder = layout.vm().join("apt").join(release.name());
+        let name = if arch.is_host() {
+            release.name().to_owned()
+        } else {
+            format!("{}-{}", release.name(), arch.debian)
+        };
+        let folder = layout.vm().join("apt").join(name);
         let lock = keep::lock(&folder)?;
-        let archive = Self { release, folder, _lock: lock };
+        let archive = Self { release, arch, folder, _lock: lock };
         archive.configure()?;
         Ok(archive)
     }
@@ -63,7 +79,7 @@ impl Archive {
             fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
         let at = self.folder.display();
-        let arch = Arch::host()?.debian;
+        let arch = self.arch.debian;
         // Nothing is installed as far as this apt knows. It stays one user: what it writes is ours, not the system's.
         let configuration = format!(
             r#"#clear APT::Update::Post-Invoke;

@@ -31,6 +31,15 @@ impl Release {
         }
     }
 
+    /// The release of the system itself, if it is one of these.
+    pub fn of_system() -> Option<Self> {
+        let about = fs::read_to_string("/etc/os-release").ok()?;
+        let name = about.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
+        [Self::Bullseye, Self::Bookworm, Self::Trixie, Self::Sid]
+            .into_iter()
+            .find(|release| release.name() == name.trim_matches('"'))
+    }
+
     /// Contents for apt's `sources.list`, in the order in which they are to be tried: with security updates, without
     /// them (a mirror may lag behind its own index), and the archive.
     pub(super) fn sources(self, keyring: &Path) -> Vec<String> {

@@ -3,14 +3,17 @@
 mod bpf_linker;
 mod chromium;
 mod helm;
+mod objcopy;
 mod packages;
 mod program;
 mod python;
+mod shipping;
 mod toolchain;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+pub use shipping::ForShipping;
 pub use toolchain::{Choice, Core, TARGET, Toolchain};
 
 use crate::{arch::Arch, containerd, kernels::Kernel, layout::Layout, process, userland};
@@ -23,6 +26,8 @@ pub struct ForBuilding {
     pub toolchain: Toolchain,
     /// Its linker.
     pub linker: PathBuf,
+    /// What strips its objects.
+    pub objcopy: PathBuf,
 }
 
 /// What tests start that is not ours.
@@ -51,7 +56,24 @@ pub fn for_building(layout: &Layout, choice: Choice) -> Result<ForBuilding> {
     eprintln!("xtask: {toolchain}: compiles the eBPF half");
     let linker = bpf_linker::provide(layout, &toolchain)?;
     eprintln!("xtask: {}: links the eBPF half", linker.display());
-    Ok(ForBuilding { toolchain, linker })
+    Ok(ForBuilding { toolchain, linker, objcopy: objcopy::provide()? })
+}
+
+/// What compiles the detector as it is shipped, for machines of one family.
+pub fn for_shipping(layout: &Layout, arch: Arch) -> Result<ForShipping> {
+    protocol_compiler()?;
+    let tools = shipping::provide(layout, arch)?;
+    eprintln!("xtask: {tools}: compiles for {}", arch.debian);
+    Ok(tools)
+}
+
+/// What makes images.
+pub fn for_images() -> Result<()> {
+    if process::find("umoci").is_none() {
+        packages::install(&[Package { name: "umoci", why: "makes container images" }])?;
+    }
+    ensure!(process::find("umoci").is_some(), "umoci is still not in PATH");
+    Ok(())
 }
 
 fn protocol_compiler() -> Result<()> {
