@@ -35,6 +35,9 @@ pub struct Identity {
     /// Stay root but give up every capability.
     #[arg(long)]
     pub no_capabilities: bool,
+    /// Stay root but keep only these capabilities, such as `BPF,PERFMON`.
+    #[arg(long, value_delimiter = ',', conflicts_with_all = ["uid", "no_capabilities"])]
+    pub capabilities: Option<Vec<String>>,
 }
 
 /// What an actor did and who it was: the truth that a jump's actor is held against.
@@ -88,6 +91,10 @@ impl Identity {
         }
         if let Some(name) = &self.comm {
             process::set_comm(name).with_context(|| format!("take the name {name}"))?;
+        }
+        if let Some(names) = &self.capabilities {
+            let kept = process::capabilities_named(names.iter().map(String::as_str));
+            return kept.and_then(process::keep_capabilities).context("give up capabilities");
         }
         match self.uid {
             Some(uid) if self.may_set_the_time => process::become_user_who_may_set_the_time(uid, uid),

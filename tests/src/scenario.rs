@@ -111,6 +111,7 @@ pub const BOOTS: &[Boot] = &[
             "silent_aux_clock",
             "silent_libfaketime",
             "silent_suspend",
+            "capabilities",
         ],
         timeout_seconds: 600,
         mostly_waits: false,
@@ -299,7 +300,7 @@ pub const BOOTS: &[Boot] = &[
         append: "",
         machine: &["--containerd", "trixie", "--memory", "1536"],
         follows: None,
-        scenarios: &["stats_foretold", "stats_restart"],
+        scenarios: &["own_pod", "stats_foretold", "stats_restart"],
         timeout_seconds: 600,
         mostly_waits: true,
     },
@@ -320,7 +321,7 @@ pub const BOOTS: &[Boot] = &[
 pub fn deadline_seconds(scenario: &str) -> u64 {
     match scenario {
         "stats_foretold" => 420,
-        "stuck_consumer" | "stats_restart" | "token_incident" => 180,
+        "stuck_consumer" | "stats_restart" | "token_incident" | "capabilities" | "own_pod" => 180,
         "killed_in_a_storm" | "replay_then_live" | "disk_full" | "hammer" | "small_ring" | "start_stop"
         | "chronyd_makestep" => 120,
         _ => 60,
@@ -361,6 +362,11 @@ pub const NOT_REPEATED: &[(&[Kernel], &[&str], &str)] = &[
     ),
     (
         BETWEEN,
+        &["capabilities"],
+        "what the kernel asks of a caller changed with 5.11, and is compared with its rules on either side of that",
+    ),
+    (
+        BETWEEN,
         &["no_tax_allowed", "unprivileged", "no_capabilities", "hook_silent", "idle"],
         "what the daemon decides and how it rests, on rungs that each kernel's scenarios climb",
     ),
@@ -368,6 +374,11 @@ pub const NOT_REPEATED: &[(&[Kernel], &[&str], &str)] = &[
 const BETWEEN: &[Kernel] = &[Kernel::V6_1, Kernel::V6_12];
 
 impl Boot {
+    /// Whether the guest is to have the image of timejump itself.
+    pub fn needs_image(&self) -> bool {
+        self.scenarios.contains(&"own_pod")
+    }
+
     /// The names of the scenarios that a kernel runs of it, in order.
     pub fn scenarios_on(&self, kernel: Kernel) -> impl Iterator<Item = &'static str> {
         self.scenarios.iter().copied().filter(move |scenario| not_repeated(kernel, scenario).is_none())

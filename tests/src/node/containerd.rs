@@ -75,16 +75,21 @@ impl Containerd {
         let Some(busybox) = program("busybox") else { return skip("no busybox in the guest") };
         let archive = self.dir.join("image.tar");
         image::write(&archive, &busybox).context("write the image")?;
+        self.import(&archive, image::NAME)?;
+        Ok(fs::remove_file(archive)?)
+    }
+
+    /// Takes an image from an archive, which has it by that name.
+    pub fn import(&mut self, archive: &Path, name: &str) -> Result<()> {
         let mut ctr = Command::new("ctr");
-        ctr.args(["--address", config::SOCKET, "--namespace", NAMESPACE, "images", "import"]).arg(&archive);
+        ctr.args(["--address", config::SOCKET, "--namespace", NAMESPACE, "images", "import"]).arg(archive);
         let output = ctr.stdin(Stdio::null()).output().context("start ctr")?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "ctr import ended with {}: {said}", output.status);
-        fs::remove_file(archive)?;
         // CRI learns of it by an event.
         let deadline = Deadline::after(START_OR_STOP);
-        while !self.cri.has_image(image::NAME)? {
-            ensure!(!deadline.passed(), "CRI never saw the image {}", image::NAME);
+        while !self.cri.has_image(name)? {
+            ensure!(!deadline.passed(), "CRI never saw the image {name}");
             sleep(POLL);
         }
         Ok(())

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, anyhow};
 use k8s_cri::v1::{
     ContainerConfig, ContainerStats, ContainerStatsFilter, CreateContainerRequest, CreateContainerResponse,
     ImageSpec, ImageStatusRequest, ImageStatusResponse, ListContainerStatsRequest,
-    ListContainerStatsResponse, PodSandboxConfig, RemovePodSandboxRequest, RemovePodSandboxResponse,
-    RunPodSandboxRequest, RunPodSandboxResponse, StartContainerRequest, StartContainerResponse,
+    ListContainerStatsResponse, PodSandboxConfig, RemoveContainerRequest, RemoveContainerResponse,
+    RemovePodSandboxRequest, RemovePodSandboxResponse, RunPodSandboxRequest, RunPodSandboxResponse,
+    StartContainerRequest, StartContainerResponse, StopContainerRequest, StopContainerResponse,
     StopPodSandboxRequest, StopPodSandboxResponse, VersionRequest, VersionResponse,
 };
 use prost::Message;
@@ -96,6 +97,16 @@ impl Cri {
         let request = StartContainerRequest { container_id: container_id.clone() };
         let _: StartContainerResponse = self.ask("StartContainer", request)?;
         Ok(container_id)
+    }
+
+    /// Kills a container, as the OOM killer or a probe would, and removes what is left of it.
+    pub fn kill_container(&mut self, container: &str) -> Result<()> {
+        // Without time to end by itself.
+        let request = StopContainerRequest { container_id: container.to_owned(), timeout: 0 };
+        let _: StopContainerResponse = self.ask("StopContainer", request)?;
+        let request = RemoveContainerRequest { container_id: container.to_owned() };
+        let _: RemoveContainerResponse = self.ask("RemoveContainer", request)?;
+        Ok(())
     }
 
     /// The statistics of all containers. On some versions asking moves what the next rate is reckoned from.

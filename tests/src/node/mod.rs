@@ -8,6 +8,7 @@ pub mod cri;
 pub mod eviction;
 pub mod image;
 pub mod kubelet_cache;
+pub mod own_pod;
 pub mod pod;
 pub mod sample;
 pub mod version;

@@ -1,12 +1,14 @@
 //! The scenarios, one file a family.
 
 mod actors;
+mod capabilities;
 pub mod hammer;
 mod ladder;
 mod leap;
 mod lifecycle;
 mod lockdown;
 mod node;
+pub mod own_pod;
 pub mod reboot;
 mod refused;
 mod rtc;
@@ -75,6 +77,7 @@ const SCENARIOS: &[(&str, Run)] = &[
     ("silent_aux_clock", silence::aux_clock),
     ("silent_libfaketime", silence::libfaketime),
     ("silent_suspend", sleep::suspend),
+    ("capabilities", capabilities::capabilities),
     ("hammer", hammer::all_told),
     ("small_ring", hammer::small_ring),
     ("start_stop", lifecycle::start_stop),
@@ -112,6 +115,7 @@ const SCENARIOS: &[(&str, Run)] = &[
     ("silent_ptp_card", silence::ptp_card),
     ("stats_foretold", node::stats_foretold),
     ("stats_restart", node::stats_restart),
+    ("own_pod", own_pod::own_pod),
     ("token_incident", tokens::token_incident),
 ];
 

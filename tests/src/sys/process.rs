@@ -3,8 +3,12 @@
 use std::ffi::CString;
 use std::io;
 
+use rustix::io::Errno;
 use rustix::process::{Gid, Pid, Signal, Uid};
-use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
+use rustix::thread::{
+    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capability_is_in_bounding_set,
+    remove_capability_from_bounding_set,
+};
 
 /// Names this thread, which for a process of one thread is the process's `comm`.
 pub fn set_comm(name: &str) -> io::Result<()> {
@@ -44,6 +48,33 @@ pub fn drop_all_capabilities() -> io::Result<()> {
         CapabilitySets { effective: none, permitted: none, inheritable: none },
     )?;
     Ok(())
+}
+
+/// Keeps no more than these capabilities but stays root, also in a program started from here, as in a container. For a
+/// process of one thread.
+pub fn keep_capabilities(kept: CapabilitySet) -> io::Result<()> {
+    // What root's programs are given is what this set allows them.
+    for capability in (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit)) {
+        match capability_is_in_bounding_set(capability) {
+            Ok(true) if !kept.contains(capability) => remove_capability_from_bounding_set(capability)?,
+            Ok(_) => {}
+            // One that this kernel does not know; so are all that follow.
+            Err(Errno::INVAL) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    Ok(rustix::thread::set_capabilities(None, sets)?)
+}
+
+/// The capabilities of these names, such as `SYS_PTRACE`.
+pub fn capabilities_named<'a>(names: impl IntoIterator<Item = &'a str>) -> io::Result<CapabilitySet> {
+    let mut set = CapabilitySet::empty();
+    for name in names.into_iter().filter(|name| !name.is_empty()) {
+        let unknown = || io::Error::other(format!("there is no capability {name:?}"));
+        set |= CapabilitySet::from_name(name).ok_or_else(unknown)?;
+    }
+    Ok(set)
 }
 
 /// Sends `signal` to one child.

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Completion, Failed};
 use timejump_tests::scenario::{Boot, Kernel, Verdict};
-use timejump_tests::suite::reboot;
+use timejump_tests::suite::{own_pod, reboot};
 
 use crate::room::Room;
 
@@ -189,6 +189,11 @@ impl Machine {
         command.args(["--timeout", &self.boot.timeout_seconds.to_string()]).args(self.boot.machine);
         if !self.boot.append.is_empty() {
             command.args(["--append", self.boot.append]);
+        }
+        if self.boot.needs_image() {
+            // Without it the scenario says that it is missing.
+            let image = env::var("TIMEJUMP_IMAGE").ok();
+            command.args(image.map(|image| format!("--file={}={image}", own_pod::ARCHIVE)));
         }
         // Until the machine has ended.
         let mut file = tempfile::NamedTempFile::new()?;
