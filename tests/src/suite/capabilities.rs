@@ -37,6 +37,7 @@ const BLIND: &[&str] = &["BPF", "PERFMON", "SYSLOG", "SYS_RESOURCE"];
 
 /// What a set of capabilities is good for.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each column of the table")]
 struct Good {
     fentry: bool,
     kprobe: bool,

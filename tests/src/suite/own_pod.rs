@@ -29,7 +29,7 @@ pub const ARCHIVE: &str = "/root/timejump.oci.tar";
 /// By what name it is in the archive.
 const IMAGE: &str = concat!("ghcr.io/timejump/timejump:", env!("CARGO_PKG_VERSION"));
 /// How long the daemon may take to be there, or a jump to be in its history.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(200);
 /// Clears `STA_UNSYNC` and the errors that the kernel assumes.
 const ADJ_STATUS_AND_ERRORS: u32 = 0x0010 | 0x0004 | 0x0008;
