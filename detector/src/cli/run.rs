@@ -22,7 +22,7 @@ use crate::{
     daemon::{Daemon, DaemonError, Settings},
     deliver::{Output, grpc::TlsFiles},
     ledger::Thresholds,
-    serve::{Doors, Group},
+    serve::{Doors, Group, PodDoor},
     store::Retention,
 };
 
@@ -70,11 +70,15 @@ pub(super) struct RunArgs {
     /// Our certificate's key (PEM)
     #[arg(long, value_name = "FILE", requires = "listen")]
     tls_key: Option<PathBuf>,
+    /// Serve the stream without TLS to `kubectl port-forward`: an address of the loopback, in a pod that has a network
+    /// namespace of its own
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_loopback)]
+    pod_listen: Option<SocketAddr>,
     /// Where metrics and health are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9868")]
     http: SocketAddr,
     /// Serve nothing: neither stream nor metrics
-    #[arg(long, conflicts_with_all = ["socket", "socket_group", "listen", "http"])]
+    #[arg(long, conflicts_with_all = ["socket", "socket_group", "listen", "pod_listen", "http"])]
     no_listen: bool,
     #[command(flatten)]
     node: NodeArgs,
@@ -100,6 +104,7 @@ impl RunArgs {
                 socket: Some(self.socket.clone()),
                 group: self.socket_group.clone(),
                 tcp: self.listen.zip(tls),
+                pod: self.pod_listen.map(PodDoor::new),
                 http: Some(self.http),
             }
         };
@@ -117,6 +122,16 @@ impl RunArgs {
             all: self.all,
         }
     }
+}
+
+/// There is no TLS, so nobody beyond the loopback may hear it.
+fn parse_loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|error| format!("{error}"))?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    Err("not an address of the loopback such as 127.0.0.1:9869; --listen serves others, with mutual TLS"
+        .into())
 }
 
 /// As many open files as we may have: each connection is one, and the capture must never lack any.

@@ -189,7 +189,7 @@ pub struct StoreReport {
 /// One place where the daemon can be asked.
 #[derive(Clone, Debug, Serialize)]
 pub struct Listener {
-    /// `unix`, `tcp`, `http`.
+    /// `unix`, `tcp`, `pod`, `http`.
     pub kind: String,
     /// Where.
     pub address: String,

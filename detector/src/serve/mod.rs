@@ -1,9 +1,10 @@
-//! The daemon's doors: Unix socket, TCP with mutual TLS, HTTP. On a thread of its own.
+//! The daemon's doors: Unix socket, TCP with mutual TLS, a pod's loopback, HTTP. On a thread of its own.
 //!
 //! A door that cannot be opened is named in the log and in the status; the others open all the same.
 
 mod group;
 mod limit;
+mod pod;
 mod tls;
 mod unix;
 
@@ -30,6 +31,7 @@ use tonic::{
 };
 
 pub use group::Group;
+pub use pod::PodDoor;
 
 use crate::deliver::{
     Backend, Listener,
@@ -46,6 +48,8 @@ pub struct Doors {
     pub group: Option<Group>,
     /// gRPC on TCP, with mutual TLS.
     pub tcp: Option<(SocketAddr, TlsFiles)>,
+    /// gRPC on a pod's loopback, without TLS.
+    pub pod: Option<PodDoor>,
     /// Metrics and health.
     pub http: Option<SocketAddr>,
 }
@@ -55,6 +59,7 @@ pub struct Doors {
 pub struct Opened {
     unix: Vec<StdUnixListener>,
     tcp: Option<(StdTcpListener, ServerTlsConfig)>,
+    pod: Option<StdTcpListener>,
     http: Vec<StdTcpListener>,
     /// The socket file that we made and take away again.
     file: Option<unix::SocketFile>,
@@ -75,8 +80,14 @@ const DRAIN: Duration = Duration::from_secs(2);
 impl Doors {
     /// Opens all that can be opened. Sockets that systemd hands over take the place of those named.
     pub fn open(&self) -> Opened {
-        let mut opened =
-            Opened { unix: Vec::new(), tcp: None, http: Vec::new(), file: None, listeners: Vec::new() };
+        let mut opened = Opened {
+            unix: Vec::new(),
+            tcp: None,
+            pod: None,
+            http: Vec::new(),
+            file: None,
+            listeners: Vec::new(),
+        };
         opened.inherit();
         if let Some(path) = self.socket.as_ref().filter(|_| opened.unix.is_empty()) {
             let listening = unix::listen(path, self.group.as_ref()).map(|(listener, file)| {
@@ -93,6 +104,11 @@ impl Doors {
                 Ok(())
             });
             opened.note("tcp", bound.to_string(), listening);
+        }
+        if let Some(door) = &self.pod {
+            let mut bound = door.address;
+            let listening = door.listen(&mut bound).map(|listener| opened.pod = Some(listener));
+            opened.note("pod", bound.to_string(), listening);
         }
         if let Some(mut address) = self.http.filter(|_| opened.http.is_empty()) {
             let listening = listen_tcp(&mut address).map(|listener| opened.http.push(listener));
@@ -157,7 +173,7 @@ impl Opened {
     }
 
     async fn run(self, backend: Backend, ending: watch::Receiver<bool>) {
-        let Self { unix, tcp, http, file, listeners: _ } = self;
+        let Self { unix, tcp, pod, http, file, listeners: _ } = self;
         let mut servers = JoinSet::new();
         for listener in unix {
             let Ok(listener) = UnixListener::from_std(listener) else { continue };
@@ -187,6 +203,19 @@ impl Opened {
                 }
                 Err(error) => report::<tonic::transport::Error>(&backend, "tcp", Err(error)),
             }
+        }
+        if let Some(listener) = pod
+            && let Ok(listener) = TcpListener::from_std(listener)
+        {
+            let incoming = limit::limited(TcpListenerStream::new(listener), limit::GRPC);
+            let mut server = server()
+                .http2_keepalive_interval(Some(KEEPALIVE.0))
+                .http2_keepalive_timeout(Some(KEEPALIVE.1));
+            let router = server.add_routes(routes(&backend).await);
+            let (ended, backend) = (ended(ending.clone()), backend.clone());
+            servers.spawn(async move {
+                report(&backend, "pod", router.serve_with_incoming_shutdown(incoming, ended).await);
+            });
         }
         for listener in http {
             let Ok(listener) = TcpListener::from_std(listener) else { continue };

@@ -20,7 +20,7 @@ use timejump::{
         kubelet_log::LogOption,
         summary::{SummaryOption, SummarySource},
     },
-    serve::Doors,
+    serve::{Doors, PodDoor},
 };
 use timejump_tests::feed::{Feed, Line, Settings};
 
@@ -39,6 +39,12 @@ struct Arguments {
     /// Serve the stream over TCP as well, with mutual TLS.
     #[arg(long, requires_all = ["tls_ca", "tls_cert", "tls_key"])]
     listen: Option<SocketAddr>,
+    /// Serve it to port-forwards as well, on this address of the loopback.
+    #[arg(long, requires = "pod_proc")]
+    pod_listen: Option<SocketAddr>,
+    /// What is to be taken for /proc there.
+    #[arg(long)]
+    pod_proc: Option<PathBuf>,
     /// Who must have signed a consumer's certificate.
     #[arg(long)]
     tls_ca: Option<PathBuf>,
@@ -91,6 +97,7 @@ impl Arguments {
                 socket: Some(self.socket),
                 group: None,
                 tcp: self.listen.zip(tls),
+                pod: self.pod_listen.zip(self.pod_proc).map(|(address, proc)| PodDoor { address, proc }),
                 http: self.http,
             },
             state_dir: self.state_dir,
