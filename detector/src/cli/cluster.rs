@@ -30,6 +30,7 @@ impl ClusterArgs {
             node_name: self.node_name.clone().unwrap_or_default(),
             events: self.events,
             condition: self.condition,
+            otlp: None,
         }
     }
 }

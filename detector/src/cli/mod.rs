@@ -6,6 +6,7 @@ mod exit;
 mod generate;
 mod history;
 mod node;
+mod otlp;
 mod print;
 mod remote;
 mod report;

@@ -15,11 +15,12 @@ use super::{
     cluster::ClusterArgs,
     exit::{self, Failure},
     node::NodeArgs,
+    otlp::OtlpArgs,
     remote::SOCKET,
     select::{parse_duration, parse_size},
 };
 use crate::{
-    daemon::{Daemon, DaemonError, Settings},
+    daemon::{Daemon, DaemonError, DeliverySettings, Settings},
     deliver::{Output, grpc::TlsFiles},
     ledger::Thresholds,
     serve::{Doors, Group, PodDoor},
@@ -84,13 +85,15 @@ pub(super) struct RunArgs {
     node: NodeArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
+    #[command(flatten)]
+    otlp: OtlpArgs,
     /// Consumers that may follow the stream at once
     #[arg(long, value_name = "N", default_value_t = 256)]
     max_consumers: u16,
 }
 
 impl RunArgs {
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> Result<Settings, Failure> {
         let tls = match (&self.tls_ca, &self.tls_cert, &self.tls_key) {
             (Some(ca), Some(certificate), Some(key)) => {
                 Some(TlsFiles { ca: ca.clone(), certificate: certificate.clone(), key: key.clone() })
@@ -108,7 +111,7 @@ impl RunArgs {
                 http: Some(self.http),
             }
         };
-        Settings {
+        Ok(Settings {
             ladder: self.capture.ladder(),
             timer_list: self.capture.timer_list.clone(),
             cgroups: self.capture.cgroups.clone(),
@@ -118,9 +121,9 @@ impl RunArgs {
             doors,
             node: self.node.settings(self.capture.cgroups.clone()),
             max_consumers: self.max_consumers.into(),
-            delivery: self.cluster.settings(),
+            delivery: DeliverySettings { otlp: self.otlp.collector()?, ..self.cluster.settings() },
             all: self.all,
-        }
+        })
     }
 }
 
@@ -144,13 +147,14 @@ fn raise_file_limit() {
 
 /// Watches until told to stop.
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
+    let settings = args.settings()?;
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(exit::UNAVAILABLE, format!("async runtime: {error}")))?;
     let output = Output::new(args.capture.output, BufWriter::with_capacity(1 << 16, io::stdout()));
-    let started = runtime.block_on(async { Daemon::start(&args.settings(), output) });
+    let started = runtime.block_on(async { Daemon::start(&settings, output) });
     let result = started.and_then(|mut daemon| {
         let ran = runtime.block_on(daemon.run());
         // What went wrong first tells more than what goes wrong then.

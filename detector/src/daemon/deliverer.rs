@@ -7,11 +7,12 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{journal::Teller, worker::Worker};
+use super::{host::host_name, journal::Teller, worker::Worker};
 use crate::{
     cluster::{Access, Cluster},
     deliver::{
         kube::{Condition, Events},
+        otlp::{Collector, Origin, Otlp},
         outbox::{DeliveryReport, Sink, Source, deliver},
         stream::Hub,
     },
@@ -29,6 +30,8 @@ pub struct DeliverySettings {
     pub events: bool,
     /// Whether to keep the Node's condition.
     pub condition: bool,
+    /// The OpenTelemetry collector to send it to.
+    pub otlp: Option<Collector>,
 }
 
 /// What deliveries read from, and where they went on to.
@@ -58,7 +61,7 @@ pub struct Deliverer {
 impl Deliverer {
     /// Starts the thread; none if there is nothing for it to do.
     pub fn start(settings: &DeliverySettings, stock: Stock, teller: Teller) -> io::Result<Option<Self>> {
-        if !settings.events && !settings.condition {
+        if !settings.events && !settings.condition && settings.otlp.is_none() {
             return Ok(None);
         }
         let cluster = Cluster::new(settings.access.clone());
@@ -67,10 +70,18 @@ impl Deliverer {
         let condition = settings
             .condition
             .then(|| Condition::new(cluster.clone(), &settings.node_name, Arc::clone(&stock.boot_id)));
+        let otlp = settings.otlp.clone().map(|collector| {
+            let node_name = settings.node_name.clone();
+            Otlp::new(
+                collector,
+                Origin { node_name, host_name: host_name(), boot_id: stock.boot_id.to_string() },
+            )
+        });
         let report = |sink: &str, place: String| Arc::new(Mutex::new(DeliveryReport::new(sink, place)));
         let of_events = events.as_ref().map(|events| report(events.name(), events.place()));
         let of_condition = condition.as_ref().map(|condition| report(Condition::NAME, condition.place()));
-        let reports = of_events.iter().chain(&of_condition).cloned().collect();
+        let of_otlp = otlp.as_ref().map(|otlp| report(otlp.name(), otlp.place()));
+        let reports = of_events.iter().chain(&of_condition).chain(&of_otlp).cloned().collect();
         let worker = Worker::start("deliverer", async move |mut heard| {
             let events = async {
                 if let (Some(sink), Some(report)) = (events, of_events) {
@@ -83,6 +94,12 @@ impl Deliverer {
                     condition.keep(&stock.hub, &stock.store, &report, &changed).await;
                 }
             };
+            let otlp = async {
+                if let (Some(sink), Some(report)) = (otlp, of_otlp) {
+                    let source = stock.source(sink.name(), &changed);
+                    deliver(sink, source, report, async |delivery| teller.delivered(delivery).await).await;
+                }
+            };
             // After a jump credentials and certificates are looked at anew.
             let listen = async {
                 while heard.recv().await.is_some() {
@@ -90,7 +107,7 @@ impl Deliverer {
                     changed.notify_waiters();
                 }
             };
-            tokio::join!(events, condition, listen);
+            tokio::join!(events, condition, otlp, listen);
         })?;
         Ok(Some(Self { worker, reports }))
     }

@@ -13,6 +13,11 @@ pub fn boot_id() -> String {
     read("/proc/sys/kernel/random/boot_id")
 }
 
+/// This machine's name; in a container with names of its own, that container's.
+pub(super) fn host_name() -> String {
+    read("/proc/sys/kernel/hostname")
+}
+
 /// The kernel's functions, or nothing and a word about it.
 pub fn read_symbols() -> Option<Symbols> {
     match Symbols::read(Path::new("/proc/kallsyms")) {

@@ -11,6 +11,7 @@ mod human;
 mod json;
 pub mod kube;
 mod node_report;
+pub mod otlp;
 pub mod outbox;
 mod output;
 mod printer;

@@ -9,6 +9,7 @@ mod service;
 mod token;
 mod watch;
 
+pub(crate) use client::causes;
 pub use client::{Address, Client, ConnectError, TlsFiles, Watching};
 pub use convert::Foreign;
 pub use service::Service;
