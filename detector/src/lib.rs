@@ -17,6 +17,7 @@ pub mod cluster;
 pub mod daemon;
 pub mod deliver;
 pub mod diagnose;
+pub mod fleet;
 pub mod impact;
 pub mod ledger;
 mod locked;

@@ -3,9 +3,11 @@
 mod cluster;
 mod diagnose;
 mod exit;
+mod fleet;
 mod generate;
 mod history;
 mod node;
+mod nodes;
 mod otlp;
 mod print;
 mod remote;
@@ -17,6 +19,7 @@ mod stats;
 mod status;
 mod tokens;
 mod watch;
+mod watch_cluster;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -41,8 +44,10 @@ struct Cli {
 enum Command {
     /// Watch the wall clock: print, keep and serve each jump as it happens
     Run(run::RunArgs),
-    /// Follow the jumps of a running daemon
+    /// Follow the jumps of a running daemon, or of all nodes of a cluster
     Watch(watch::WatchArgs),
+    /// How each node of a cluster stands: its last jump, whether its clock is away, who suffers, and what is in the way
+    Nodes(nodes::NodesArgs),
     /// Jumps of the past
     History(history::HistoryArgs),
     /// Everything about one jump
@@ -132,6 +137,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Watch(args) => watch::watch(&args),
+        Command::Nodes(args) => nodes::nodes(&args),
         Command::History(args) => history::history(&args),
         Command::Show(args) => show::show(&args),
         Command::Report(args) => report::report(&args),

@@ -5,10 +5,12 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{
-    exit::Failure,
+    exit::{self, Failure},
+    fleet::FleetArgs,
     print::{Print, colour},
     remote::{RemoteArgs, block_on, failure},
     select::SelectArgs,
+    watch_cluster::watch_cluster,
 };
 use crate::deliver::{
     Crowds, JumpTable, Message, OutputFormat,
@@ -24,22 +26,28 @@ const RECONNECT: Duration = Duration::from_secs(1);
 
 /// Options of `timejump watch`.
 #[derive(Clone, Debug, Args)]
+#[command(mut_group("FleetArgs", |group| group.requires("cluster")))]
 pub(super) struct WatchArgs {
+    /// Follow all nodes of a cluster at once, each by a port-forward to its pod
+    #[arg(long, conflicts_with_all = ["once", "address", "ca", "cert", "key"])]
+    pub(super) cluster: bool,
+    #[command(flatten)]
+    pub(super) fleet: FleetArgs,
     /// How to print
     #[arg(short, long, value_enum, default_value_t)]
-    output: OutputFormat,
-    /// Begin with this jump of the past instead of the next one; 0: with the oldest
+    pub(super) output: OutputFormat,
+    /// Begin with this jump of the past instead of the next one; 0: with the oldest, which is all that --cluster knows of
     #[arg(long, value_name = "SEQ")]
-    from: Option<u64>,
+    pub(super) from: Option<u64>,
     /// End after so many entries
     #[arg(short = 'n', long, value_name = "N")]
-    limit: Option<u64>,
+    pub(super) limit: Option<u64>,
     /// Only jumps, or only impacts
     #[arg(long, value_enum)]
     only: Option<Only>,
     /// A row for each step of a burst
     #[arg(long)]
-    steps: bool,
+    pub(super) steps: bool,
     /// End when the daemon goes away, instead of waiting for it
     #[arg(long)]
     once: bool,
@@ -56,8 +64,27 @@ enum Only {
     Impacts,
 }
 
+impl WatchArgs {
+    /// Which entries.
+    pub(super) fn filter(&self) -> v1::Filter {
+        let kinds = match self.only {
+            None => Kinds::Both,
+            Some(Only::Jumps) => Kinds::Jumps,
+            Some(Only::Impacts) => Kinds::Impacts,
+        };
+        (&self.select.filter(kinds)).into()
+    }
+}
+
 /// Follows the stream.
 pub(super) fn watch(args: &WatchArgs) -> Result<(), Failure> {
+    if args.cluster {
+        if args.from.is_some_and(|from| from != 0) {
+            let why = "--from N with --cluster: each node has numbers of its own; only 0, the oldest of each, is meant by all";
+            return Err(Failure::new(exit::USAGE, why));
+        }
+        return watch_cluster(args);
+    }
     block_on(async {
         let client = args.remote.connect().await.map_err(failure)?;
         let mut viewer = Viewer::new(args);
@@ -153,17 +180,12 @@ impl<'a> Viewer<'a> {
     }
 
     fn request(&self) -> v1::WatchRequest {
-        let kinds = match self.args.only {
-            None => Kinds::Both,
-            Some(Only::Jumps) => Kinds::Jumps,
-            Some(Only::Impacts) => Kinds::Impacts,
-        };
         let start = match (self.position, self.args.from) {
             (Some(position), _) => Some(v1::watch_request::Start::AfterPosition(position)),
             (None, Some(sequence)) => Some(v1::watch_request::Start::FromSequence(sequence)),
             (None, None) => None,
         };
-        v1::WatchRequest { start, filter: Some((&self.args.select.filter(kinds)).into()), heartbeat_ms: 0 }
+        v1::WatchRequest { start, filter: Some(self.args.filter()), heartbeat_ms: 0 }
     }
 
     fn show(&mut self, message: &Message) -> Result<(), Ended> {

@@ -6,7 +6,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 const DAY_NS: u64 = 86_400 * SECOND_NS;
 
 /// What tells pods apart is at both ends: a name that is too long loses its middle.
-pub(super) fn shortened(name: &str, columns: usize) -> String {
+pub(crate) fn shortened(name: &str, columns: usize) -> String {
     const TAIL: usize = 6;
     let length = name.chars().count();
     if length <= columns {

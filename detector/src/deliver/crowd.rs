@@ -11,17 +11,31 @@ const NAMED: u64 = 3;
 const MOST: usize = 1000;
 
 /// How many were told of each crowd.
-#[derive(Debug, Default)]
-pub struct Crowds(BTreeMap<(u64, String, State, Confidence), u64>);
+#[derive(Debug)]
+pub struct Crowds {
+    told: BTreeMap<(u64, String, State, Confidence), u64>,
+    most: usize,
+}
+
+impl Default for Crowds {
+    fn default() -> Self {
+        Self::of_at_most(MOST)
+    }
+}
 
 impl Crowds {
+    /// Remembers at most so many.
+    pub fn of_at_most(most: usize) -> Self {
+        Self { told: BTreeMap::new(), most }
+    }
+
     /// What to print of `impact`; nothing if it is one of many.
     pub fn line(&mut self, impact: &Impact) -> Option<String> {
-        if self.0.len() >= MOST {
-            self.0.clear();
+        if self.told.len() >= self.most {
+            self.told.clear();
         }
         let crowd = (impact.jump, impact.kind.clone(), impact.state, impact.confidence);
-        let told = self.0.entry(crowd).or_default();
+        let told = self.told.entry(crowd).or_default();
         *told += 1;
         match *told - 1 {
             before if before < NAMED => Some(impact_line(impact)),

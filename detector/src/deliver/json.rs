@@ -25,6 +25,13 @@ enum Line<'a> {
 }
 
 #[derive(Serialize)]
+struct LineOf<'a> {
+    node: &'a str,
+    #[serde(flatten)]
+    line: Line<'a>,
+}
+
+#[derive(Serialize)]
 struct JumpLine<'a> {
     sequence: u64,
     boot_id: &'a str,
@@ -81,7 +88,16 @@ struct SummaryLine {
 
 /// The message as a line of JSON, without its end.
 pub fn json_line(message: &Message) -> String {
-    let line = match message {
+    written(&line(message))
+}
+
+/// The same with the name of the node that tells it.
+pub fn json_line_of(node: &str, message: &Message) -> String {
+    written(&LineOf { node, line: line(message) })
+}
+
+fn line(message: &Message) -> Line<'_> {
+    match message {
         Message::Status(status) => Line::Status(status),
         Message::Jump(jump) => Line::Jump(jump_line(jump)),
         Message::Impact(impact) => Line::Impact(impact_line(impact)),
@@ -90,12 +106,15 @@ pub fn json_line(message: &Message) -> String {
         Message::Refused(refused) => Line::Refused(refused),
         Message::Alarm(alarm) => Line::Alarm(alarm),
         Message::Summary(summary) => Line::Summary(summary_line(summary)),
-    };
-    serde_json::to_string(&line).unwrap_or_else(|error| format!(r#"{{"type":"error","message":"{error}"}}"#))
+    }
+}
+
+fn written(line: &impl Serialize) -> String {
+    serde_json::to_string(line).unwrap_or_else(|error| format!(r#"{{"type":"error","message":"{error}"}}"#))
 }
 
 /// The word that JSON has for a value.
-pub(super) fn word<T: Serialize>(value: T) -> String {
+pub(crate) fn word<T: Serialize>(value: T) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(word)) => word,
         Ok(other) => other.to_string(),

@@ -28,11 +28,13 @@ mod victims;
 
 pub use crate::locked::locked;
 pub use backend::{Backend, Unresponsive};
+pub(crate) use columns::shortened;
 pub use crowd::Crowds;
 pub use diagnosis_json::diagnosis_lines;
 pub use diagnosis_screen::diagnosis_screen;
 pub use human::{human_line, printable, who};
-pub use json::{impact_value, json_line, jump_value};
+pub(crate) use json::word;
+pub use json::{impact_value, json_line, json_line_of, jump_value};
 pub use node_report::{CacheState, ContainerReport, ContainersReport, NodeReport};
 pub use output::{Output, OutputFormat};
 pub use printer::Printer;
@@ -40,6 +42,7 @@ pub use show::{Shown, show_screen};
 pub use stats_screen::stats_screen;
 pub use status_screen::status_screen;
 pub use table::{Colour, JumpTable};
+pub(crate) use table::{brief, cut};
 pub use tally::{Sums, Tally};
 pub use token_report::{
     CredentialsReport, JudgeReport, TokenReport, TokenState, TokensReport, TroubleReport,

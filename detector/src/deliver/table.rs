@@ -32,22 +32,22 @@ impl Colour {
     }
 
     /// For what is wrong.
-    pub(super) fn alarm(self, text: &str) -> String {
+    pub(crate) fn alarm(self, text: &str) -> String {
         self.paint("1;31", text)
     }
 
     /// For what may be wrong.
-    pub(super) fn warn(self, text: &str) -> String {
+    pub(crate) fn warn(self, text: &str) -> String {
         self.paint("33", text)
     }
 
     /// Makes `text` stand back.
-    pub(super) fn faint(self, text: &str) -> String {
+    pub(crate) fn faint(self, text: &str) -> String {
         self.paint("2", text)
     }
 
     /// Makes `text` stand out.
-    pub(super) fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.paint("1", text)
     }
 
@@ -67,6 +67,7 @@ const BY: usize = 29;
 pub struct JumpTable {
     colour: Colour,
     merge: bool,
+    by: usize,
     burst: u64,
     rest: Rest,
 }
@@ -83,7 +84,13 @@ struct Rest {
 impl JumpTable {
     /// Merges bursts if `merge`.
     pub fn new(colour: Colour, merge: bool) -> Self {
-        Self { colour, merge, burst: 0, rest: Rest::default() }
+        Self { colour, merge, by: BY, burst: 0, rest: Rest::default() }
+    }
+
+    /// With so many columns for who did it, where something is beside the table.
+    #[must_use]
+    pub fn with_by(self, columns: usize) -> Self {
+        Self { by: columns, ..self }
     }
 
     /// The head.
@@ -149,13 +156,13 @@ impl JumpTable {
             Some(_) => "while timejump was down".to_owned(),
             None => brief(jump),
         };
-        let _ = write!(row, "{}", cut(&by, BY));
+        let _ = write!(row, "{}", cut(&by, self.by));
         row
     }
 }
 
 /// Name and place: `date[148] cron.service`.
-fn brief(jump: &Jump) -> String {
+pub(crate) fn brief(jump: &Jump) -> String {
     let actor = &jump.actor;
     let mut text = name(actor);
     let place = actor
@@ -170,7 +177,7 @@ fn brief(jump: &Jump) -> String {
 }
 
 /// `text` in at most `columns` characters.
-fn cut(text: &str, columns: usize) -> String {
+pub(crate) fn cut(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();
     }

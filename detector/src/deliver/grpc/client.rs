@@ -172,8 +172,12 @@ impl Client {
                 .map_err(|error| ConnectError::Tls(causes(&error)))?;
         }
         let channel = endpoint.connect().await.map_err(|error| unreachable(causes(&error)))?;
-        let inner = TimeJumpClient::new(channel).max_decoding_message_size(MAX_RESPONSE);
-        Ok(Self { inner })
+        Ok(Self::over(channel))
+    }
+
+    /// Over a connection that there is.
+    pub fn over(channel: Channel) -> Self {
+        Self { inner: TimeJumpClient::new(channel).max_decoding_message_size(MAX_RESPONSE) }
     }
 
     /// Follows the stream.
