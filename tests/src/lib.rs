@@ -10,6 +10,7 @@ pub mod apiserver;
 pub mod bench;
 pub mod cgroup;
 pub mod cli;
+pub mod collector;
 pub mod cri;
 pub mod daemon;
 pub mod demo;

@@ -19,6 +19,7 @@
 
 mod certificate;
 mod objects;
+mod portforward;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ mod trust;
 
 pub use certificate::Certified;
 pub use objects::{Kind, Objects};
+pub use portforward::{Break, Tunnels};
 pub use trust::Trust;
 
 use std::{
@@ -185,6 +187,11 @@ impl Apiserver {
     /// Whose tokens it accepts.
     pub fn trust(&self, trust: Trust) {
         *locked(&self.shared.trust) = trust;
+    }
+
+    /// Where port-forwards lead to.
+    pub fn tunnels(&self) -> &Tunnels {
+        &self.shared.tunnels
     }
 
     /// What it keeps.

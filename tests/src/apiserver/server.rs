@@ -9,7 +9,9 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
-use hyper::{Request, Response, body::Incoming, header, server::conn::http1, service::service_fn};
+use hyper::{
+    Request, Response, body::Incoming, header, http::request::Parts, server::conn::http1, service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use rustls::ServerConfig;
@@ -25,7 +27,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     Manner, Requests, Trust,
-    objects::{Answer, Objects},
+    objects::{Answer, Kind, Objects},
+    portforward::Tunnels,
 };
 use crate::sys::clock::boot_ns;
 
@@ -44,6 +47,7 @@ pub(super) struct Shared {
     pub(super) authorized: Mutex<u64>,
     pub(super) trust: Mutex<Trust>,
     pub(super) objects: Mutex<Objects>,
+    pub(super) tunnels: Tunnels,
 }
 
 impl Shared {
@@ -56,6 +60,7 @@ impl Shared {
             authorized: Mutex::default(),
             trust: Mutex::default(),
             objects: Mutex::default(),
+            tunnels: Tunnels::default(),
         }
     }
 
@@ -94,6 +99,11 @@ impl Shared {
             }
             _ => None,
         };
+        if refused.is_none()
+            && let Some(pod) = Tunnels::wanted(head.uri.path())
+        {
+            return self.tunnel(head, pod);
+        }
         let (status, media, body) = match refused {
             Some((code, reason, message)) => (code, "application/json", text(refusal(code, reason, message))),
             None if health => (200, "text/plain; charset=utf-8", Either::Left(Full::from("ok"))),
@@ -118,6 +128,24 @@ impl Shared {
             response = response.header(header::DATE, date);
         }
         response.body(body).map_err(io::Error::other)
+    }
+
+    /// A port-forward to a pod.
+    fn tunnel(&self, head: Parts, pod: (String, String)) -> io::Result<Response<Body>> {
+        let is_there = locked(&self.objects).get(Kind::Pod, &pod.0, &pod.1).is_some();
+        let agreed = if is_there {
+            self.tunnels.answer(head, pod)
+        } else {
+            Err((404, "NotFound", format!("pods \"{}\" not found", pod.1)))
+        };
+        let response = match agreed {
+            Ok(builder) => builder.body(Either::Left(Full::default())),
+            Err((code, reason, message)) => Response::builder()
+                .status(code)
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(text(refusal(code, reason, &message))),
+        };
+        response.map_err(io::Error::other)
     }
 
     fn trusts(&self, token: &str) -> bool {

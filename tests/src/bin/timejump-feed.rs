@@ -14,7 +14,7 @@ use clap::Parser;
 use timejump::{
     cluster::Access,
     daemon::{ApiserverSettings, DeliverySettings, NodeSettings},
-    deliver::grpc::TlsFiles,
+    deliver::{grpc::TlsFiles, otlp::Collector},
     node::{
         Places,
         kubelet_log::LogOption,
@@ -81,6 +81,9 @@ struct Arguments {
     /// Tell the apiserver of this kubeconfig, by Events and by the Node's condition.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
+    /// Send it as OTLP logs to this collector.
+    #[arg(long)]
+    otlp: Option<Collector>,
 }
 
 impl Arguments {
@@ -107,6 +110,7 @@ impl Arguments {
                 condition: self.kubeconfig.is_some(),
                 access: self.kubeconfig.map_or(Access::Inferred, Access::Kubeconfig),
                 node_name: self.node_name,
+                otlp: self.otlp,
             },
             node: looks.then(|| NodeSettings {
                 enabled: true,

@@ -106,7 +106,9 @@ pub async fn deliver<S: Sink>(
     note: impl AsyncFn(Delivery),
 ) {
     let Source { hub, store, left, begins_after, changed } = source;
+    let sink_name = sink.name();
     let position = left.as_ref().map_or(begins_after, |left| left.position);
+    let is_new = left.is_none();
     let mut state: S::State = left.map_or_else(S::State::default, |left| {
         serde_json::from_str(&left.state).unwrap_or_else(|error| {
             tracing::warn!("{}: what was remembered cannot be read and is forgotten: {error}", left.sink);
@@ -115,6 +117,14 @@ pub async fn deliver<S: Sink>(
     });
     let mut backlog = Backlog::open(hub, store, sink.filter(), position);
     locked(&report).position = position;
+    let noted = async |position: u64, state: &S::State| {
+        let remembered = serde_json::to_string(state).unwrap_or_default();
+        note(Delivery { sink: sink_name.into(), position, state: remembered }).await;
+    };
+    if is_new {
+        // Else a place that is away from the beginning would lose what comes before the next start.
+        noted(position, &state).await;
+    }
     loop {
         let Some(first) = backlog.next().await else { return };
         let mut batch = vec![first];
@@ -136,8 +146,7 @@ pub async fn deliver<S: Sink>(
         state = planned;
         let position = backlog.taken();
         locked(&report).position = position;
-        let remembered = serde_json::to_string(&state).unwrap_or_default();
-        note(Delivery { sink: sink.name().into(), position, state: remembered }).await;
+        noted(position, &state).await;
     }
 }
 

@@ -56,6 +56,8 @@ struct Bench {
     hub: Arc<Hub>,
     store: Arc<Mutex<Store>>,
     place: Place,
+    /// The position of the last entry when it is started.
+    begins_after: u64,
     report: Arc<Mutex<DeliveryReport>>,
     noted: Arc<Mutex<Option<Delivery>>>,
 }
@@ -67,6 +69,7 @@ impl Bench {
             hub: Hub::new(9, 0),
             store: Arc::new(Mutex::new(Store::in_memory(retention).unwrap())),
             place: Place::default(),
+            begins_after: 0,
             report: Arc::default(),
             noted: Arc::default(),
         }
@@ -86,7 +89,7 @@ impl Bench {
             hub: Arc::clone(&self.hub),
             store: Arc::clone(&self.store),
             left: locked(&self.noted).clone(),
-            begins_after: 0,
+            begins_after: self.begins_after,
             changed: Arc::default(),
         };
         let note = async |delivery| *locked(&self.noted) = Some(delivery);
@@ -145,4 +148,19 @@ async fn what_was_deleted_meanwhile_is_told() {
     locked(&bench.store).retain().unwrap();
     bench.run_for(Duration::from_secs(60)).await;
     assert_eq!(bench.kept(), [19, 20, 1018], "eighteen are gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn away_from_the_beginning_and_restarted() {
+    let mut bench = Bench::new(u64::MAX);
+    *locked(&bench.place.away) = true;
+    bench.tell(1..=3);
+    bench.begins_after = 3;
+    bench.run_for(Duration::from_secs(1)).await;
+    bench.tell(4..=6);
+    bench.run_for(Duration::from_secs(1)).await;
+    bench.begins_after = 6;
+    *locked(&bench.place.away) = false;
+    bench.run_for(Duration::from_secs(90)).await;
+    assert_eq!(bench.kept(), [4, 5, 6], "what was there before anybody wanted it is not sent");
 }
