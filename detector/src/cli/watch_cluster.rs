@@ -107,7 +107,6 @@ impl<'a> Viewer<'a> {
                 let trouble = printable(&trouble.to_string());
                 tracing::warn!("which nodes come and go cannot be seen: {trouble}");
             }
-            News::Seeing => tracing::warn!("which nodes come and go can be seen again"),
             News::Entry { node, message } => self.entry(&node, &message)?,
         }
         Ok(())

@@ -5,12 +5,16 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::Portforwarder};
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
+    time::timeout,
+};
 use tonic::{
     codegen::{Service, http::Uri},
     transport::Endpoint,
@@ -18,8 +22,11 @@ use tonic::{
 
 use crate::{
     cluster::Trouble,
-    deliver::grpc::{Client, ConnectError},
+    deliver::grpc::{Client, ConnectError, causes},
 };
+
+/// How long the far end's word may take once the connection broke.
+const WORD: Duration = Duration::from_millis(200);
 
 /// Why a daemon in a pod cannot be asked.
 #[derive(Debug, thiserror::Error)]
@@ -27,36 +34,83 @@ pub(super) enum TunnelError {
     /// The apiserver makes no port-forward.
     #[error("no port-forward: {0}")]
     Refused(Trouble),
-    /// The daemon does not answer, or not well.
+    /// The far end of it cannot connect, or not any longer.
     #[error("{0}")]
-    Daemon(#[from] ConnectError),
+    Far(String),
+    /// The connection broke.
+    #[error("its daemon does not answer: {0}")]
+    Broken(String),
+    /// The daemon answers, but not well.
+    #[error("{0}")]
+    Daemon(ConnectError),
 }
 
-impl TunnelError {
-    /// In what words.
-    pub(super) fn words(&self) -> String {
-        match self {
-            Self::Daemon(ConnectError::Broken(why)) => format!("its daemon does not answer: {why}"),
-            other => other.to_string(),
+impl From<ConnectError> for TunnelError {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Broken(why) => Self::Broken(why),
+            other => Self::Daemon(other),
         }
     }
 }
 
-/// Connects to the daemon in pod `name`. The connection is not made anew once it broke.
-pub(super) async fn connect(pods: &Api<Pod>, name: &str, port: u16) -> Result<Client, TunnelError> {
+/// What the far end says when it cannot connect, or not any longer; nothing once the port-forward has ended.
+type FarWord = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
+
+/// A connection to the daemon in a pod. It is not made anew once it broke.
+pub(super) struct Reached {
+    pub(super) client: Client,
+    far: Option<FarWord>,
+}
+
+/// Connects to the daemon in pod `name`.
+pub(super) async fn connect(pods: &Api<Pod>, name: &str, port: u16) -> Result<Reached, TunnelError> {
     let refused = |error: kube::Error| TunnelError::Refused(Trouble::from(&error));
     let mut forwarder = pods.portforward(name, &[port]).await.map_err(refused)?;
-    let gone = || TunnelError::Refused(Trouble::Unreachable("the port-forward has no such port".into()));
+    let gone = || TunnelError::Broken("the port-forward has no such port".to_owned());
     let stream = forwarder.take_stream(port).ok_or_else(gone)?;
-    let error = forwarder.take_error(port).ok_or_else(gone)?;
-    let tunnel = Tunnel { stream, error: Some(Box::pin(error)), forwarder };
+    let far: FarWord = Box::pin(forwarder.take_error(port).ok_or_else(gone)?);
     // Whatever it is called, it goes through the tunnel.
     let endpoint = Endpoint::from_static("http://timejump");
     let channel = endpoint
-        .connect_with_connector(Once(Some(tunnel)))
+        .connect_with_connector(Once(Some(Tunnel { stream, forwarder })))
         .await
-        .map_err(|error| ConnectError::Broken(crate::deliver::grpc::causes(&error)))?;
-    Ok(Client::over(channel))
+        .map_err(|error| TunnelError::Broken(causes(&error)))?;
+    Ok(Reached { client: Client::over(channel), far: Some(far) })
+}
+
+impl Reached {
+    /// The answer to a question, or why there is none.
+    pub(super) async fn ask<T>(
+        &mut self,
+        question: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, TunnelError> {
+        let failed = tokio::select! {
+            biased;
+            said = self.said() => return Err(TunnelError::Far(said)),
+            answer = question => match answer {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            },
+        };
+        // That it broke shows sooner than why.
+        match timeout(WORD, self.said()).await {
+            Ok(said) => Err(TunnelError::Far(said)),
+            Err(_) => Err(failed.into()),
+        }
+    }
+
+    /// Never, if the far end has nothing to say.
+    async fn said(&mut self) -> String {
+        if let Some(far) = &mut self.far {
+            let said = far.await;
+            self.far = None;
+            if let Some(said) = said {
+                return said.trim().to_owned();
+            }
+        }
+        std::future::pending().await
+    }
 }
 
 /// Hands out the tunnel once: tonic would make a broken connection anew behind our back.
@@ -76,13 +130,9 @@ impl Service<Uri> for Once {
     }
 }
 
-/// What the far end says when it cannot connect, or not any longer.
-type FarError = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
-
 /// One port of a port-forward.
 struct Tunnel {
     stream: DuplexStream,
-    error: Option<FarError>,
     forwarder: Portforwarder,
 }
 
@@ -99,20 +149,7 @@ impl AsyncRead for Tunnel {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // What came before the error is worth reading, what comes after is nothing.
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        let is_at_end = matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() == before;
-        if read.is_pending() || is_at_end {
-            let said = self.error.as_mut().map(|error| error.as_mut().poll(context));
-            if let Some(Poll::Ready(said)) = said {
-                self.error = None;
-                if let Some(said) = said {
-                    return Poll::Ready(Err(io::Error::other(said.trim().to_owned())));
-                }
-            }
-        }
-        read
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 

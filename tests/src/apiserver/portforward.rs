@@ -185,7 +185,7 @@ async fn forward(
                 pod.1
             );
             frame(&mut socket, ERROR, words.as_bytes()).await?;
-            return socket.close(None).await.map_err(io::Error::other);
+            return close(socket).await;
         }
     };
     let (mut from, mut into) = connection.split();
@@ -194,12 +194,12 @@ async fn forward(
         tokio::select! {
             how = broken_by(&mut broken) => {
                 return match how {
-                    Break::Closed => socket.close(None).await.map_err(io::Error::other),
+                    Break::Closed => close(socket).await,
                     Break::Not | Break::Cut => Ok(()),
                 };
             }
             read = from.read(&mut buffer) => match read? {
-                0 => return socket.close(None).await.map_err(io::Error::other),
+                0 => return close(socket).await,
                 _ if is_mute => {}
                 length => frame(&mut socket, DATA, &buffer[..length]).await?,
             },
@@ -212,6 +212,13 @@ async fn forward(
             },
         }
     }
+}
+
+/// Reads on until the other side has closed as well: what it has not read yet would be lost otherwise.
+async fn close(mut socket: Socket) -> io::Result<()> {
+    socket.close(None).await.map_err(io::Error::other)?;
+    while let Some(Ok(_)) = socket.next().await {}
+    Ok(())
 }
 
 async fn broken_by(broken: &mut watch::Receiver<Break>) -> Break {

@@ -9,7 +9,7 @@ mod table;
 
 pub use table::FleetTable;
 
-use std::{collections::HashMap, pin::pin, sync::Arc};
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use kube::{
@@ -19,6 +19,7 @@ use kube::{
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinHandle,
+    time::Instant,
 };
 
 use self::{
@@ -30,6 +31,8 @@ use crate::{cluster::Trouble, deliver::Message, deliver::grpc::v1};
 
 /// Tunnels that are opened at once.
 const OPENING: usize = 10;
+/// Trouble that comes again so late is another; the waits between tries are shorter.
+const FORGOTTEN: Duration = Duration::from_mins(2);
 
 /// What is wanted of each node.
 #[derive(Clone, Debug, Default)]
@@ -69,8 +72,6 @@ pub enum News {
     },
     /// The apiserver does not say which pods come and go.
     Blind(Trouble),
-    /// It does again.
-    Seeing,
 }
 
 /// A task that ends with whoever holds this.
@@ -106,7 +107,7 @@ pub async fn follow_fleet(
     let mut followers: HashMap<Arc<str>, Follower> = HashMap::new();
     // Kept when a node goes: it may come again.
     let mut places: HashMap<Arc<str>, Arc<Place>> = HashMap::new();
-    let (mut begun, mut blind) = (false, None);
+    let (mut begun, mut blindness) = (false, Blindness::default());
     loop {
         let event = tokio::select! {
             event = events.next() => event,
@@ -125,16 +126,12 @@ pub async fn follow_fleet(
                 if !begun {
                     return Err(FleetError::Pods { namespace: target.namespace, trouble });
                 }
-                if blind.as_ref() != Some(&trouble) {
-                    blind = Some(trouble.clone());
+                if blindness.is_news(&trouble) {
                     tell(&news, News::Blind(trouble)).await;
                 }
                 continue;
             }
         };
-        if blind.take().is_some() {
-            tell(&news, News::Seeing).await;
-        }
         let Some(changes) = changes else { continue };
         let is_first = !std::mem::replace(&mut begun, true);
         if is_first {
@@ -168,6 +165,28 @@ pub async fn follow_fleet(
                 }
             }
         }
+    }
+}
+
+/// Trouble with seeing which pods there are. A watch that merely has to begin again is none; and that it goes on shows only
+/// when a pod changes.
+#[derive(Default)]
+struct Blindness {
+    last: Option<Instant>,
+    told: Option<Trouble>,
+}
+
+impl Blindness {
+    /// Whether to tell of it: at its second time, and once.
+    fn is_news(&mut self, trouble: &Trouble) -> bool {
+        let now = Instant::now();
+        let before = self.last.replace(now);
+        if before.is_none_or(|at| now - at > FORGOTTEN) {
+            self.told = None;
+            return false;
+        }
+        let known = self.told.replace(trouble.clone());
+        known.as_ref() != Some(trouble)
     }
 }
 

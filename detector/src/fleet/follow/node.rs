@@ -15,7 +15,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{super::tunnel::connect, News, Wanted};
+use super::{
+    super::tunnel::{TunnelError, connect},
+    News, Wanted,
+};
 use crate::deliver::{
     Message,
     grpc::{Watching, v1, v1::watch_request::Start},
@@ -100,7 +103,7 @@ impl Follower {
         };
         let (mut stream, mut next) = match opened {
             Ok(Ok(opened)) => opened,
-            Ok(Err(why)) => return why,
+            Ok(Err(error)) => return error.to_string(),
             Err(_) => return format!("no answer within {} s", OPEN.as_secs()),
         };
         self.failures = 0;
@@ -128,16 +131,17 @@ impl Follower {
     }
 
     /// The stream and its first response.
-    async fn open(&self) -> Result<(Watching, (u64, Option<Message>)), String> {
-        let mut client =
-            connect(&self.context.pods, &self.pod, self.context.port).await.map_err(|error| error.words())?;
-        let said = |error: crate::deliver::grpc::ConnectError| {
-            super::super::tunnel::TunnelError::from(error).words()
+    async fn open(&self) -> Result<(Watching, (u64, Option<Message>)), TunnelError> {
+        let mut reached = connect(&self.context.pods, &self.pod, self.context.port).await?;
+        let mut client = reached.client.clone();
+        let begin = async {
+            let mut stream = client.watch(self.request()).await?;
+            let first = stream.next().await?;
+            Ok((stream, first))
         };
-        let mut stream = client.watch(self.request()).await.map_err(said)?;
-        match stream.next().await.map_err(said)? {
-            Some(first) => Ok((stream, first)),
-            None => Err("its daemon ended".to_owned()),
+        match reached.ask(begin).await? {
+            (stream, Some(first)) => Ok((stream, first)),
+            (_, None) => Err(TunnelError::Broken("it ended".to_owned())),
         }
     }
 

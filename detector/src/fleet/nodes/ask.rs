@@ -20,10 +20,7 @@ use super::{
 };
 use crate::{
     cluster::Trouble,
-    deliver::{
-        grpc::{ConnectError, v1},
-        report::Which,
-    },
+    deliver::{grpc::v1, report::Which},
 };
 
 /// Nodes asked at once.
@@ -99,17 +96,19 @@ where
 async fn ask(pods: &Api<Pod>, pod: &str, port: u16) -> Asked {
     match timeout(PATIENCE, answers(pods, pod, port)).await {
         Ok(Ok(answers)) => Asked::Answered(Box::new(answers)),
-        Ok(Err(error)) => Asked::Silent(error.words()),
+        Ok(Err(error)) => Asked::Silent(error.to_string()),
         Err(_) => Asked::Silent(format!("no answer within {} s", PATIENCE.as_secs())),
     }
 }
 
 async fn answers(pods: &Api<Pod>, pod: &str, port: u16) -> Result<Answers, TunnelError> {
-    let client = connect(pods, pod, port).await?;
-    let (mut of_status, mut of_jumps, mut of_incident) = (client.clone(), client.clone(), client);
+    let mut reached = connect(pods, pod, port).await?;
+    let (mut of_status, mut of_jumps, mut of_incident) =
+        (reached.client.clone(), reached.client.clone(), reached.client.clone());
     let newest = v1::ListJumpsRequest { page_size: 1, newest_first: true, ..v1::ListJumpsRequest::default() };
-    let (status, jumps, incident) =
-        tokio::join!(of_status.status(), of_jumps.list_jumps(newest), of_incident.incident(Which::Last),);
-    let jumps: Result<_, ConnectError> = jumps;
-    Ok(Answers { status: status?, last: jumps?.0.into_iter().next(), incident: incident? })
+    let all = async {
+        tokio::try_join!(of_status.status(), of_jumps.list_jumps(newest), of_incident.incident(Which::Last))
+    };
+    let (status, (jumps, _), incident) = reached.ask(all).await?;
+    Ok(Answers { status, last: jumps.into_iter().next(), incident })
 }
