@@ -48,6 +48,7 @@ pub use token_report::{
     CredentialsReport, JudgeReport, TokenReport, TokenState, TokensReport, TroubleReport,
 };
 pub use tokens_screen::tokens_screen;
+pub(crate) use victims::wrapped;
 
 use std::path::PathBuf;
 

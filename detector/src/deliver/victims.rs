@@ -110,7 +110,7 @@ fn in_common(messages: &[String]) -> &str {
 }
 
 /// Breaks between words; the lines after the first begin with `indent` blanks.
-pub(super) fn wrapped(text: &mut String, begin: &str, indent: usize, words: &str) {
+pub(crate) fn wrapped(text: &mut String, begin: &str, indent: usize, words: &str) {
     let mut line = begin.to_owned();
     let mut is_empty = true;
     for word in printable(words).split(' ') {

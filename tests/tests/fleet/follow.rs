@@ -216,10 +216,24 @@ fn the_command_prints_whose_each_line_is() {
     assert_eq!(seen, [("worker-1", "jump"), ("worker-2", "impact"), ("worker-2", "jump")]);
     let jump = lines.iter().find(|line| line["type"] == "jump").unwrap();
     assert_eq!(jump["delta_ns"], 5 * SECOND);
-    // As a table, with filters.
+    // As a table.
+    for _ in 0..4 {
+        rig.tell("worker-1", json!({ "delta_ns": -SECOND / 4, "comm": "chronyd", "path": "adjtimex" }));
+    }
+    let output = rig.run(&binary, &["watch", "--cluster", "--from", "0", "-n", "7"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    println!("{text}");
+    let rest = "worker-1                                     -750ms  3 more in this burst, within 2ms";
+    assert!(text.lines().any(|line| line == rest), "{text}");
+    assert!(
+        text.contains("worker-2       #1 → default/web: refused\nworker-2            token_not_yet_valid"),
+        "{text}"
+    );
+    // With filters.
     let words = ["watch", "--cluster", "--from", "0", "-n", "2", "--only", "jumps", "--comm", "date"];
     let output = rig.run(&binary, &words);
     let text = String::from_utf8(output.stdout).unwrap();
+    println!("{text}");
     let rows: Vec<_> = text.lines().collect();
     assert!(rows[0].starts_with("NODE         SEQ"), "{text}");
     assert!(rows[1..].iter().any(|row| row.starts_with("worker-1       1  ")), "{text}");

@@ -12,8 +12,14 @@ use std::{
 
 use serde_json::{Value, json};
 use timejump::{
-    daemon::DeliverySettings,
+    clock::{SystemClocks, bracketed_offset},
+    daemon::{ApiserverSettings as JudgeSettings, DeliverySettings, NodeSettings},
     fleet::{FleetAccess, Target},
+    node::{
+        Places,
+        kubelet_log::LogOption,
+        summary::{SummaryOption, SummarySource},
+    },
     serve::{Doors, PodDoor},
 };
 use timejump_tests::{
@@ -63,8 +69,11 @@ impl Rig {
         ] {
             symlink(target, proc.join(link)).unwrap();
         }
-        let apiserver =
-            Apiserver::start(&home.path().join("ca.crt"), &ApiserverSettings::with_offset(0)).unwrap();
+        let apiserver = Apiserver::start(
+            &home.path().join("ca.crt"),
+            &ApiserverSettings::with_offset(bracketed_offset(&SystemClocks).0),
+        )
+        .unwrap();
         apiserver.trust(Trust::Everybody);
         let token = home.path().join("token");
         fs::write(&token, "t0ken").unwrap();
@@ -103,12 +112,37 @@ impl Rig {
 
     /// A daemon in a pod, with the store of its node.
     pub fn daemon(&mut self, pod: &str, node: &str) {
+        self.daemon_with(pod, node, None);
+    }
+
+    /// The same, that asks the apiserver for its clock.
+    pub fn running_and_asking(&mut self, pod: &str, node: &str) {
+        let apiservers = JudgeSettings {
+            urls: vec![self.apiserver.url()],
+            ca: Some(self.apiserver.ca_file().into()),
+            ..JudgeSettings::default()
+        };
+        let nowhere = || PathBuf::from("/nonexistent");
+        let looks = NodeSettings {
+            enabled: true,
+            places: Places { endpoint: Some(nowhere()), cgroups: nowhere(), kubelet_version: None },
+            kubelet_log: LogOption::None,
+            kubelet_root: Some(nowhere()),
+            pki: vec![nowhere()],
+            apiservers,
+            summary: SummarySource { option: SummaryOption::None, ..SummarySource::default() },
+        };
+        self.daemon_with(pod, node, Some(looks));
+        self.pod(pod, node, "Running");
+    }
+
+    fn daemon_with(&mut self, pod: &str, node: &str, looks: Option<NodeSettings>) {
         let door = PodDoor { address: "127.0.0.1:0".parse().unwrap(), proc: self.home.path().join("proc") };
         let settings = Settings {
             doors: Doors { pod: Some(door), ..Doors::default() },
             state_dir: Some(self.home.path().join(node)),
             max_consumers: 16,
-            node: None,
+            node: looks,
             delivery: DeliverySettings::default(),
         };
         let feed = Feed::start(&settings).unwrap();

@@ -5,27 +5,29 @@ use std::fmt::Write as _;
 use super::standing::{NodeStanding, NodeState, Skew, Told};
 use crate::{
     clock::span,
-    deliver::{Colour, cut, printable, shortened, word},
+    deliver::{Colour, cut, printable, shortened, word, wrapped},
 };
 
 /// Columns for names of nodes, at most.
-const NODE: usize = 24;
+const NODE: usize = 20;
 /// Columns for who did it.
-const BY: usize = 24;
-/// Columns for a reason.
-const WHY: usize = 400;
+const BY: usize = 18;
+/// Columns for how it captures, at least and at most.
+const RUNG: (usize, usize) = (7, 14);
 
 /// The screen.
 pub fn nodes_screen(nodes: &[NodeStanding], colour: Colour) -> String {
     let longest = nodes.iter().map(|node| node.node.chars().count()).max();
     let width = longest.unwrap_or(0).clamp("NODE".len(), NODE);
+    let rungs = nodes.iter().filter_map(|node| node.daemon.as_ref()).map(|told| word(told.rung).len());
+    let rung = rungs.max().unwrap_or(0).clamp(RUNG.0, RUNG.1);
     let head = format!(
-        "{:<width$}  {:<11}  {:<10}  {:>10}  {:>8}  {:<BY$}  {:>7}  {:>7}  {:>9}",
+        "{:<width$}  {:<11}  {:<rung$}  {:>10}  {:>8}  {:<BY$}  {:>7}  {:>7}  {:>9}",
         "NODE", "STATE", "RUNG", "LAST JUMP", "AGO", "BY", "VICTIMS", "FOR", "SKEW"
     );
     let mut text = format!("{}\n", colour.bold(head.trim_end()));
     for node in nodes {
-        let _ = writeln!(text, "{}", row(node, width, colour));
+        let _ = writeln!(text, "{}", row(node, width, rung, colour));
     }
     let mut begun = false;
     for node in nodes.iter().filter(|node| !node.why.is_empty()) {
@@ -34,14 +36,14 @@ pub fn nodes_screen(nodes: &[NodeStanding], colour: Colour) -> String {
         }
         for (n, why) in node.why.iter().enumerate() {
             let name = if n == 0 { shortened(&printable(&node.node), width) } else { String::new() };
-            let _ = writeln!(text, "{name:<width$}  {}", cut(&printable(why), WHY));
+            wrapped(&mut text, &format!("{name:<width$}  "), width + 2, why);
         }
     }
     let _ = write!(text, "\n{}\n", summary(nodes));
     text
 }
 
-fn row(node: &NodeStanding, width: usize, colour: Colour) -> String {
+fn row(node: &NodeStanding, width: usize, rung: usize, colour: Colour) -> String {
     let name = shortened(&printable(&node.node), width);
     let state = format!("{:<11}", word(node.state).replace('_', " "));
     let state = match node.state {
@@ -50,11 +52,14 @@ fn row(node: &NodeStanding, width: usize, colour: Colour) -> String {
         NodeState::NoTimejump => colour.faint(&state),
         NodeState::Sound => state,
     };
-    let row = format!("{name:<width$}  {state}  {}", node.daemon.as_ref().map_or_else(String::new, told));
+    let row = format!(
+        "{name:<width$}  {state}  {}",
+        node.daemon.as_ref().map_or_else(String::new, |it| told(it, rung))
+    );
     row.trim_end().to_owned()
 }
 
-fn told(told: &Told) -> String {
+fn told(told: &Told, width: usize) -> String {
     let (delta, ago, by) = told.last_jump.as_ref().map_or_else(
         || ("none".to_owned(), String::new(), String::new()),
         |jump| {
@@ -71,7 +76,7 @@ fn told(told: &Told) -> String {
     let skew = told.skew.as_ref().map_or_else(|| "?".to_owned(), skew);
     let rung = word(told.rung);
     let by = cut(&by, BY);
-    format!("{rung:<10}  {delta:>10}  {ago:>8}  {by:<BY$}  {victims:>7}  {until:>7}  {skew:>9}")
+    format!("{rung:<width$}  {delta:>10}  {ago:>8}  {by:<BY$}  {victims:>7}  {until:>7}  {skew:>9}")
 }
 
 /// Less than it can be wrong is none that is known.
@@ -85,6 +90,9 @@ fn skew(skew: &Skew) -> String {
 /// A length of time in one or two units, without fractions of a second where there are seconds.
 fn rough(ns: u64) -> String {
     const SECOND: u64 = 1_000_000_000;
+    if ns == 0 {
+        return "now".to_owned();
+    }
     if ns < SECOND {
         return span(ns / 1_000_000 * 1_000_000);
     }
@@ -108,4 +116,75 @@ fn summary(nodes: &[NodeStanding]) -> String {
     let total = nodes.len();
     let plural = if total == 1 { "" } else { "s" };
     format!("{total} node{plural}: {}", parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        capture::{Rung, StepPath},
+        clock::{DeltaNs, WallNs},
+        fleet::nodes::standing::{LastJump, Victims},
+        impact::Confidence,
+        ledger::Verdict,
+    };
+
+    fn told() -> Told {
+        Told {
+            version: "0.1.0".into(),
+            boot_id: "b".into(),
+            rung: Rung::RawTracepoint,
+            jumps: 3,
+            last_jump: Some(LastJump {
+                sequence: 7,
+                delta_ns: DeltaNs(-55 * 86_400_000_000_000),
+                wall_after: WallNs(0),
+                path: StepPath::Adjtimex,
+                verdict: Verdict::Correction,
+                by: "fifteen-letters[4194304] a-unit.service".into(),
+                ago_ns: Some(90 * 86_400_000_000_000),
+            }),
+            excursion: None,
+            victims: vec![Victims {
+                kind: "token_not_yet_valid".into(),
+                confidence: Confidence::Observed,
+                impacts: 1_234_567,
+            }],
+            until_boottime_ns: None,
+            remaining_ns: None,
+            skew: Some(Skew { ahead_ns: DeltaNs(-5_000_000_000), error_ns: 510_000_000, judge: "j".into() }),
+            deliveries: Vec::new(),
+        }
+    }
+
+    fn standing(node: &str, state: NodeState, daemon: Option<Told>) -> NodeStanding {
+        let why = vec!["\u{1b}[2J and many words more ".repeat(20)];
+        NodeStanding { node: node.into(), state, why, pod: None, condition: None, daemon }
+    }
+
+    #[test]
+    fn it_fits_120_columns_and_steers_no_terminal() {
+        let long = "ip-10-0-12-34.eu-central-1.compute.internal";
+        let nodes = [
+            standing(long, NodeState::ClockAway, Some(told())),
+            standing("\u{1b}]0;x\u{7}", NodeState::NoTimejump, None),
+        ];
+        let text = nodes_screen(&nodes, Colour::None);
+        assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+        assert!(
+            text.contains("ip-10-0-12-34…ternal  clock away   raw_tracepoint     -55d 0h    90d 0h"),
+            "{text}"
+        );
+        assert!(text.contains("no end") && text.contains("      -5s\n"), "{text}");
+        assert!(
+            !text.contains('\u{1b}') && text.ends_with("2 nodes: 1 clock away, 1 no timejump\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn less_than_can_be_wrong_is_no_skew() {
+        let near = Skew { ahead_ns: DeltaNs(400_000_000), error_ns: 510_000_000, judge: "j".into() };
+        assert_eq!(skew(&near), "<510ms");
+    }
 }

@@ -1,5 +1,7 @@
 //! From what a node's daemon, its pod and its Node object say to how it stands: pure.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::Node;
 use serde::Serialize;
 
@@ -233,16 +235,7 @@ impl Told {
         let daemon = status.daemon.as_ref();
         let now = daemon.map_or(BootNs(0), |daemon| daemon.now_boottime_ns);
         let ago = |at: BootNs| now.0.saturating_sub(at.0);
-        let victims: Vec<Victims> = daemon
-            .into_iter()
-            .flat_map(|daemon| daemon.node.open.iter().chain(&daemon.credentials.open))
-            .filter(|(_, confidence, _)| *confidence != Confidence::Refuted)
-            .map(|(kind, confidence, impacts)| Victims {
-                kind: kind.clone(),
-                confidence: *confidence,
-                impacts: *impacts,
-            })
-            .collect();
+        let victims = victims(daemon, incident);
         let lasting = incident.crowds.iter().filter(|crowd| crowd.state == State::Open);
         let is_endless = lasting.clone().any(|crowd| crowd.endless > 0);
         let until =
@@ -290,8 +283,9 @@ impl Told {
             found(
                 NodeState::ClockAway,
                 format!(
-                    "its clock is {} away since {}, by jump {}",
-                    away.delta_ns.short(),
+                    "its clock is {} {} where it was, for {} now, since jump {}",
+                    span(away.delta_ns.magnitude()),
+                    if away.delta_ns.0 < 0 { "behind" } else { "ahead of" },
                     span(away.lasts_ns),
                     away.opened_by
                 ),
@@ -326,6 +320,24 @@ impl Skew {
     fn is_wrong(&self) -> bool {
         i128::from(self.ahead_ns.magnitude().saturating_sub(self.error_ns)) > LEEWAY_NS
     }
+}
+
+/// What the daemon follows, and what its store says of the last incident: the one may know what the other does not yet, or
+/// no longer.
+fn victims(daemon: Option<&DaemonReport>, incident: &Incident) -> Vec<Victims> {
+    let mut found: BTreeMap<(String, Confidence), u64> = BTreeMap::new();
+    let followed =
+        daemon.into_iter().flat_map(|daemon| daemon.node.open.iter().chain(&daemon.credentials.open));
+    for (kind, confidence, impacts) in followed {
+        *found.entry((kind.clone(), *confidence)).or_default() += impacts;
+    }
+    for crowd in incident.crowds.iter().filter(|crowd| crowd.state == State::Open) {
+        let count = found.entry((crowd.kind.clone(), crowd.confidence)).or_default();
+        *count = crowd.impacts.max(*count);
+    }
+    let refuted = |confidence: Confidence| confidence == Confidence::Refuted;
+    let found = found.into_iter().filter(|((_, confidence), _)| !refuted(*confidence));
+    found.map(|((kind, confidence), impacts)| Victims { kind, confidence, impacts }).collect()
 }
 
 /// By the judge that knows best. One that the node's own clock stands in for says nothing.
