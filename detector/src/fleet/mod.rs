@@ -1,6 +1,6 @@
 //! All nodes of a cluster at once: a client of many daemons, each reached by a port-forward to its pod.
 //!
-//! Who may do that is the apiserver's business: `list` and `watch` of `pods`, `create` of `pods/portforward`.
+//! Who may do that is the apiserver's business: `list` and `watch` of `pods`, `get` and `create` of `pods/portforward`.
 
 mod access;
 mod follow;
