@@ -43,7 +43,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Watch the wall clock: print, keep and serve each jump as it happens
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Follow the jumps of a running daemon, or of all nodes of a cluster
     Watch(watch::WatchArgs),
     /// How each node of a cluster stands: its last jump, whether its clock is away, who suffers, and what is in the way

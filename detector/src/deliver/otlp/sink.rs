@@ -7,7 +7,10 @@ use opentelemetry_proto::tonic::{
     logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
 };
 use prost::Message as _;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri};
+use tonic::{
+    codegen::http::uri::PathAndQuery,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri},
+};
 
 use super::{
     record::record,
@@ -65,7 +68,7 @@ impl FromStr for Collector {
         if authority.as_str().contains('@') {
             return Err(CollectorError::Secret);
         }
-        if !matches!(uri.path_and_query().map(|path| path.as_str()), None | Some("" | "/")) {
+        if !matches!(uri.path_and_query().map(PathAndQuery::as_str), None | Some("" | "/")) {
             return Err(CollectorError::Path);
         }
         Ok(Self { uri, ca: None })

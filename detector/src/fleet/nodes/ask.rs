@@ -94,7 +94,8 @@ where
 }
 
 async fn ask(pods: &Api<Pod>, pod: &str, port: u16) -> Asked {
-    match timeout(PATIENCE, answers(pods, pod, port)).await {
+    // Answers are large, and many are asked at once.
+    match timeout(PATIENCE, Box::pin(answers(pods, pod, port))).await {
         Ok(Ok(answers)) => Asked::Answered(Box::new(answers)),
         Ok(Err(error)) => Asked::Silent(error.to_string()),
         Err(_) => Asked::Silent(format!("no answer within {} s", PATIENCE.as_secs())),
