@@ -10,6 +10,7 @@ pub mod debian;
 pub mod image;
 mod keep;
 pub mod kernels;
+pub mod kubernetes;
 pub mod layout;
 mod linked;
 pub mod manifests;

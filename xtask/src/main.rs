@@ -20,6 +20,7 @@ enum Xtask {
     Demo(command::demo::Args),
     Bench(command::bench::Args),
     Image(command::image::Args),
+    Kubernetes(command::kubernetes::Args),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Xtask::Demo(args) => args.run(),
         Xtask::Bench(args) => args.run(),
         Xtask::Image(args) => args.run(),
+        Xtask::Kubernetes(args) => args.run(),
     };
     done.unwrap_or_else(|failure| {
         // Without the backtrace that anyhow would add: none of these failures is a mistake in xtask.

@@ -6,6 +6,7 @@ pub mod build_ebpf;
 pub mod demo;
 pub mod manifests;
 pub mod image;
+pub mod kubernetes;
 pub mod run;
 pub mod setup;
 pub mod test;

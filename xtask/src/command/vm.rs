@@ -61,6 +61,9 @@ pub struct Args {
     // Its libraries and those of --userland are of different releases.
     #[arg(long, value_enum, value_name = "RELEASE", conflicts_with = "userland")]
     containerd: Option<Release>,
+    /// Put kube-apiserver, kubelet and etcd into the guest: those that KUBE_APISERVER, KUBELET and ETCD name.
+    #[arg(long)]
+    kubernetes: bool,
     /// Give the guest a network card with a PTP clock, /dev/ptp0. Only 6.12-generic has a driver for it.
     #[arg(long)]
     ptp: bool,
@@ -102,6 +105,7 @@ impl Args {
             .accel(self.accel)
             .userland(self.userland)
             .containerd(self.containerd)
+            .kubernetes(self.kubernetes)
             .ptp(self.ptp)
             .verbose(self.verbose);
         guest = self.append.iter().fold(guest, Guest::append);

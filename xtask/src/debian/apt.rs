@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::Release;
+use super::{Release, release::Wanted};
 use crate::{arch::Arch, keep, layout::Layout, process};
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -27,7 +27,7 @@ pub struct Archive {
 impl Archive {
     /// Gives `work` the release's packages. It is called again with the next source if it fails with one.
     pub fn with<T>(layout: &Layout, release: Release, work: impl Fn(&Self) -> Result<T>) -> Result<T> {
-        Self::with_arch(layout, release, Arch::host()?, work)
+        Self::with_wanted(layout, release, Arch::host()?, Wanted::Binaries, work)
     }
 
     /// The same with the release's packages for machines of another family.
@@ -37,10 +37,29 @@ impl Archive {
         arch: Arch,
         work: impl Fn(&Self) -> Result<T>,
     ) -> Result<T> {
+        Self::with_wanted(layout, release, arch, Wanted::Binaries, work)
+    }
+
+    /// The same, with packages of sources.
+    pub fn with_sources<T>(
+        layout: &Layout,
+        release: Release,
+        work: impl Fn(&Self) -> Result<T>,
+    ) -> Result<T> {
+        Self::with_wanted(layout, release, Arch::host()?, Wanted::SourcesToo, work)
+    }
+
+    fn with_wanted<T>(
+        layout: &Layout,
+        release: Release,
+        arch: Arch,
+        wanted: Wanted,
+        work: impl Fn(&Self) -> Result<T>,
+    ) -> Result<T> {
         let keyring = Path::new(KEYRING);
         let archive = Self::prepare(layout, release, arch, keyring)?;
         let mut failures = Vec::new();
-        for sources in release.sources(keyring) {
+        for sources in release.sources(keyring, wanted) {
             // The index is always fetched anew: what an older one names may be gone from the mirror.
             match archive.update(&sources).and_then(|()| work(&archive)) {
                 Ok(done) => return Ok(done),
@@ -160,6 +179,31 @@ Dir::State::status "{at}/status";
             process::quiet(Command::new("dpkg-deb").arg("--extract").arg(deb?.path()).arg(into))?;
         }
         fs::remove_dir_all(&debs).context("cannot clean up")
+    }
+
+    /// Fetches a package's sources as their authors released them and unpacks them into a folder, which is emptied before.
+    /// Debian's own changes are left out.
+    pub fn unpack_upstream(&self, source: &str, into: &Path) -> Result<()> {
+        let fetched = self.folder.join("sources");
+        for folder in [into, &fetched] {
+            if folder.exists() {
+                fs::remove_dir_all(folder)?;
+            }
+            fs::create_dir_all(folder)?;
+        }
+        self.get(&["source", "--download-only", source], &fetched)?;
+        let files = fs::read_dir(&fetched)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        let upstream = files.iter().find(|file| file.to_string_lossy().contains(".orig.tar."));
+        let upstream = upstream.with_context(|| format!("the sources of {source} have no orig.tar"))?;
+        let mut tar = Command::new("tar");
+        tar.arg("--extract")
+            .arg("--strip-components=1")
+            .arg("--directory")
+            .arg(into)
+            .arg("--file")
+            .arg(upstream);
+        process::quiet(&mut tar)?;
+        fs::remove_dir_all(&fetched).context("cannot clean up")
     }
 }
 

@@ -7,6 +7,15 @@ const MIRROR: &str = "http://deb.debian.org/debian";
 /// Where releases go when mirrors drop them.
 const ARCHIVE: &str = "http://archive.debian.org/debian";
 
+/// Which of a release's packages are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Those that can be installed.
+    Binaries,
+    /// And those that they are built from, whose index is another 10 MB.
+    SourcesToo,
+}
+
 /// A release of Debian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Release {
@@ -42,13 +51,21 @@ impl Release {
 
     /// Contents for apt's `sources.list`, in the order in which they are to be tried: with security updates, without
     /// them (a mirror may lag behind its own index), and the archive.
-    pub(super) fn sources(self, keyring: &Path) -> Vec<String> {
+    pub(super) fn sources(self, keyring: &Path, wanted: Wanted) -> Vec<String> {
         // An archived release is never signed anew, so its date says nothing. Only indexes of packages are read.
-        let options =
-            format!("signed-by={} target=Packages lang=none check-valid-until=no", keyring.display());
+        let options = format!("signed-by={} lang=none check-valid-until=no", keyring.display());
         let name = self.name();
-        let release = |mirror: &str| format!("deb [{options}] {mirror} {name} main\n");
-        let security = |mirror: &str| format!("deb [{options}] {mirror}-security {name}-security main\n");
+        let line = |mirror: &str, name: &str| {
+            let binaries = format!("deb [{options} target=Packages] {mirror} {name} main\n");
+            match wanted {
+                Wanted::Binaries => binaries,
+                Wanted::SourcesToo => {
+                    binaries + &format!("deb-src [{options} target=Sources] {mirror} {name} main\n")
+                }
+            }
+        };
+        let release = |mirror: &str| line(mirror, name);
+        let security = |mirror: &str| line(&format!("{mirror}-security"), &format!("{name}-security"));
         let mirror = system_mirror();
         if self == Self::Sid {
             return vec![release(&mirror)];
@@ -101,10 +118,23 @@ mod tests {
 
     #[test]
     fn security_updates_come_from_beside_the_mirror() {
-        let sources = Release::Bullseye.sources(Path::new("/k"));
+        let sources = Release::Bullseye.sources(Path::new("/k"), Wanted::Binaries);
         assert!(sources[0].contains("/debian bullseye main\n"));
         assert!(sources[0].contains("/debian-security bullseye-security main\n"));
         assert!(sources[2].contains(" http://archive.debian.org/debian-security bullseye-security main\n"));
-        assert_eq!(Release::Sid.sources(Path::new("/k")).len(), 1);
+        assert!(!sources.concat().contains("deb-src"));
+        assert_eq!(Release::Sid.sources(Path::new("/k"), Wanted::Binaries).len(), 1);
+    }
+
+    #[test]
+    fn sources_come_from_where_binaries_do() {
+        let sources = Release::Bullseye.sources(Path::new("/k"), Wanted::SourcesToo);
+        for list in sources {
+            let places = |kind: &str| {
+                let lines = list.lines().filter(|line| line.starts_with(kind));
+                lines.filter_map(|line| line.split_once("] ")).map(|(_, place)| place).collect::<Vec<_>>()
+            };
+            assert_eq!(places("deb "), places("deb-src "));
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 
 use super::{modules::Modules, tree::Tree};
-use crate::{containerd, debian::Release, kernels::Unpacked, layout::Layout, userland};
+use crate::{containerd, debian::Release, kernels::Unpacked, kubernetes, layout::Layout, userland};
 
 /// The guest's first process.
 const INIT: &str = "timejump-init";
@@ -31,6 +31,8 @@ pub(super) struct Wanted<'a> {
     pub userland: bool,
     /// The release whose containerd is wanted.
     pub containerd: Option<Release>,
+    /// Whether components of Kubernetes are wanted.
+    pub kubernetes: bool,
 }
 
 impl Wanted<'_> {
@@ -49,6 +51,9 @@ impl Wanted<'_> {
         if let Some(release) = self.containerd {
             ensure!(!self.userland, "one guest cannot have the libraries of two releases");
             containerd::install(layout, release, &mut tree)?;
+        }
+        if self.kubernetes {
+            kubernetes::install(&mut tree)?;
         }
         let init = layout.program(INIT)?;
         ensure!(init.exists(), "{} is missing: run `cargo xtask build` first", init.display());

@@ -32,6 +32,7 @@ pub struct Guest {
     accel: Wish,
     userland: bool,
     containerd: Option<Release>,
+    kubernetes: bool,
     verbose: bool,
 }
 
@@ -53,6 +54,7 @@ impl Guest {
             accel: Wish::Auto,
             userland: false,
             containerd: None,
+            kubernetes: false,
             verbose: false,
         }
     }
@@ -148,6 +150,13 @@ impl Guest {
         self
     }
 
+    /// Whether it has the components of Kubernetes that the environment names.
+    #[must_use]
+    pub fn kubernetes(mut self, wanted: bool) -> Self {
+        self.kubernetes = wanted;
+        self
+    }
+
     /// Whether it has a network card with a PTP clock. Of our kernels, [`Kernel::V6_12Generic`] alone drives it.
     #[must_use]
     pub fn ptp(self, wanted: bool) -> Self {
@@ -183,6 +192,7 @@ impl Guest {
             modules: &self.modules,
             userland: self.userland,
             containerd: self.containerd,
+            kubernetes: self.kubernetes,
         };
         let tree = contents.gather(layout, &kernel)?;
         // After all that may fail for want of a file, so that a probe fails for want of KVM only.
