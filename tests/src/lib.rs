@@ -11,6 +11,7 @@ pub mod bench;
 pub mod cgroup;
 pub mod cli;
 pub mod collector;
+pub mod cluster;
 pub mod cri;
 pub mod daemon;
 pub mod demo;

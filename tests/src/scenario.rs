@@ -271,6 +271,18 @@ pub const BOOTS: &[Boot] = &[
         mostly_waits: false,
     },
     Boot {
+        name: "kubernetes",
+        kernels: &[Kernel::V5_10],
+        flavour: "",
+        // As nodes of its time have it.
+        append: "timejump.cgroup=v1",
+        machine: &["--containerd", "bullseye", "--kubernetes", "--memory", "3072"],
+        follows: None,
+        scenarios: &["real_incident"],
+        timeout_seconds: 1800,
+        mostly_waits: false,
+    },
+    Boot {
         name: "containerd-1.4",
         kernels: &[Kernel::V5_10],
         flavour: "",
@@ -320,6 +332,7 @@ pub const BOOTS: &[Boot] = &[
 /// How long one scenario may take, in seconds.
 pub fn deadline_seconds(scenario: &str) -> u64 {
     match scenario {
+        "real_incident" => 1700,
         "stats_foretold" => 420,
         "stuck_consumer" | "stats_restart" | "token_incident" | "capabilities" | "own_pod" => 180,
         "killed_in_a_storm" | "replay_then_live" | "disk_full" | "hammer" | "small_ring" | "start_stop"
@@ -391,6 +404,11 @@ pub fn not_repeated(kernel: Kernel, scenario: &str) -> Option<&'static str> {
         .iter()
         .find(|(of, names, _)| of.contains(&kernel) && names.contains(&scenario))
         .map(|(_, _, reason)| *reason)
+}
+
+/// The variables that must name programs for a boot to run. It is left out where they are not set: nobody need have them.
+pub fn needs(boot: &str) -> &'static [&'static str] {
+    if boot == "kubernetes" { &["KUBE_APISERVER", "KUBELET", "ETCD"] } else { &[] }
 }
 
 /// The boot of that name.

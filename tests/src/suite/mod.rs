@@ -2,6 +2,7 @@
 
 mod actors;
 mod capabilities;
+mod cluster;
 pub mod hammer;
 mod ladder;
 mod leap;
@@ -117,6 +118,7 @@ const SCENARIOS: &[(&str, Run)] = &[
     ("stats_restart", node::stats_restart),
     ("own_pod", own_pod::own_pod),
     ("token_incident", tokens::token_incident),
+    ("real_incident", cluster::real_incident),
 ];
 
 /// Starts the daemon, which must stand on the best rung.

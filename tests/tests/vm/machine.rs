@@ -72,7 +72,7 @@ impl Machines {
 /// One boot of one kernel, which runs when the first of its trials asks.
 pub(crate) struct Machine {
     pub(crate) kernel: Kernel,
-    boot: &'static Boot,
+    pub(crate) boot: &'static Boot,
     wanted: Vec<&'static str>,
     /// Its place in the order in which they begin.
     rank: usize,

@@ -3,17 +3,19 @@
 //!
 //! - `TIMEJUMP_XTASK`: the xtask binary, which boots the machines. `cargo xtask test` sets it.
 //! - `TIMEJUMP_NO_VM=1`: ignore all trials. Where `CI` is set, trials that cannot run fail instead.
+//! - `KUBE_APISERVER`, `KUBELET`, `ETCD`: components for the boot of a real cluster, which is left out without them.
 //! - `TIMEJUMP_VM_AT_ONCE`: how many machines may run at the same time.
 
 mod machine;
 mod room;
 
 use std::collections::HashMap;
+use std::env;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use timejump_tests::scenario::{self, BOOTS, Verdict};
+use timejump_tests::scenario::{self, BOOTS, Boot, Verdict};
 
 use machine::{Machine, Machines};
 
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
             for scenario in boot.scenarios_on(kernel) {
                 let (machines, machine) = (Arc::clone(&machines), Arc::clone(&machine));
                 trials.push(Trial::ignorable_test(name(scenario), move || {
-                    if let Some(ignored) = machines.hindered()? {
+                    if let Some(ignored) = machines.hindered()?.or_else(|| left_out(machine.boot)) {
                         return Ok(ignored);
                     }
                     judge(&machine, scenario, &machine.verdict(&machines, scenario)?)
@@ -49,6 +51,15 @@ fn main() -> ExitCode {
     // Trials only wait for their machine: with a thread for each, what runs at once is up to `Machines` alone.
     arguments.test_threads.get_or_insert(trials.len().max(1));
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// What a boot needs that this environment does not name: the one kind of trial that may be left out, in CI as well.
+fn left_out(boot: &Boot) -> Option<Completion> {
+    let missing = |variable: &&&str| env::var_os(variable).is_none_or(|value| value.is_empty());
+    let variable = scenario::needs(boot.name).iter().find(missing)?;
+    Some(Completion::ignored_with(format!(
+        "{variable} is not set; `cargo xtask kubernetes` builds what it names"
+    )))
 }
 
 /// What the guest said, against what was to be expected of this kernel.
