@@ -92,7 +92,7 @@ impl ControlPlane {
     /// Writes a kubeconfig.
     pub(super) fn kubeconfig(&self, name: &str, token: &str) -> Result<PathBuf> {
         let file = self.dir.join(format!("{name}.kubeconfig"));
-        let server = format!("https://127.0.0.1:{PORT}");
+        let server = url();
         // JSON is YAML as well.
         let config = json!({
             "apiVersion": "v1",
@@ -105,6 +105,11 @@ impl ControlPlane {
         fs::write(&file, config.to_string())?;
         Ok(file)
     }
+}
+
+/// Where the apiserver serves.
+pub(super) fn url() -> String {
+    format!("https://127.0.0.1:{PORT}")
 }
 
 /// Writes what the apiserver reads, and gives its arguments.

@@ -83,6 +83,11 @@ impl Cluster {
         self.control_plane.kubeconfig("admin", ADMIN)
     }
 
+    /// Where the apiserver serves.
+    pub fn apiserver(&self) -> String {
+        control_plane::url()
+    }
+
     /// kubelet's log.
     pub fn kubelet_log(&self) -> PathBuf {
         self.dir.join("kubelet.log")
