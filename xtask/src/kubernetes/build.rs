@@ -1,4 +1,5 @@
-//! Builds the components from Debian's source package, which holds all that they import, by the Go of the same release.
+//! Builds the components from Debian's source package, which holds all that they import, by the Go that Kubernetes was released
+//! with.
 
 use std::{
     collections::BTreeSet,
@@ -20,9 +21,11 @@ use crate::{
 
 /// What is built: of Debian's source packages of Kubernetes the newest that has its servers. Later ones hold kubectl alone.
 pub const VERSION: &str = "1.20.2";
-/// The first release that has it, and the one whose Go is the version that Kubernetes was released with.
-const RELEASE: Release = Release::Bullseye;
+/// The last release that has it.
+const SOURCE_RELEASE: Release = Release::Bookworm;
 const SOURCE: &str = "kubernetes";
+/// Not that one's Go, 1.19: the reflect2 that Kubernetes 1.20 brings is older than Go 1.18, which changed what it relies on.
+const GO_RELEASE: Release = Release::Bullseye;
 const GO: [&str; 2] = ["golang-1.15-go", "golang-1.15-src"];
 const GOROOT: &str = "usr/lib/go-1.15";
 /// The client, for people: the tests do without.
@@ -70,10 +73,8 @@ struct Workshop {
 impl Workshop {
     fn fetch(layout: &Layout, work: &Path) -> Result<Self> {
         let (go, source) = (work.join("go"), work.join("source"));
-        Archive::with_sources(layout, RELEASE, |archive| {
-            archive.unpack(&GO.map(str::to_owned), &go)?;
-            archive.unpack_upstream(SOURCE, &source)
-        })?;
+        Archive::with_sources(layout, SOURCE_RELEASE, |archive| archive.unpack_upstream(SOURCE, &source))?;
+        Archive::with(layout, GO_RELEASE, |archive| archive.unpack(&GO.map(str::to_owned), &go))?;
         let command = source.join("cmd/etcd");
         fs::create_dir_all(&command)?;
         fs::write(command.join("main.go"), ETCD)?;
@@ -118,7 +119,9 @@ impl Workshop {
         let mut command = self.command(&generator);
         // It knows nothing of modules.
         command.env("GO111MODULE", "off").env_remove("GOFLAGS");
-        command.current_dir(self.gopath.join("src").join(IMPORT));
+        // By the path that leads through the link: by the real one it finds no types of others.
+        let place = self.gopath.join("src").join(IMPORT);
+        command.current_dir(&place).env("PWD", &place);
         command.arg("--input-dirs").arg(packages.join(","));
         command.arg("--output-package").arg(format!("{IMPORT}/{GENERATED}"));
         command.args(["--output-file-base", "zz_generated.openapi"]);
