@@ -3,7 +3,7 @@
 //! ```text
 //! kernel                             user space
 //! detector-ebpf ──ring──▶ capture ──Step──▶ ledger ──Jump──▶ store ──▶ deliver ──▶ serve
-//!                                              └─▶ impact ──Impact──▶ store
+//!                                              └─▶ impact ──Impact──▶ store, remedy
 //!                                       node ──────▶┘
 //! ```
 //! One way, left to right: a stage knows only the types of the stages before it. [`daemon`] is the loop that joins
@@ -22,6 +22,7 @@ pub mod impact;
 pub mod ledger;
 mod locked;
 pub mod node;
+pub mod remedy;
 pub mod serve;
 pub mod store;
 mod sys;
