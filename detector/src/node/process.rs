@@ -44,6 +44,12 @@ pub fn apiserver_is_here() -> bool {
         .any(|stat| APISERVERS.contains(&&*stat.comm))
 }
 
+/// Whether an apiserver runs within this process.
+pub fn holds_apiserver(process: Process) -> bool {
+    let found = i32::try_from(process.pid).ok().and_then(|pid| ProcProcess::new(pid).ok()?.stat().ok());
+    found.is_some_and(|stat| APISERVERS.contains(&&*stat.comm))
+}
+
 /// The words of a process's command line.
 pub fn command_line(process: Process) -> Vec<String> {
     let pid = i32::try_from(process.pid).unwrap_or(0);
