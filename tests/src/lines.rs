@@ -32,6 +32,8 @@ pub enum Line {
     },
     /// What a jump spoiled.
     Impact(Box<Impact>),
+    /// What is done about impacts.
+    Remedy(Box<Remedy>),
     /// The balance, last of all.
     Summary(Summary),
     /// Lines of later versions.
@@ -118,6 +120,26 @@ pub struct Impact {
     pub remedy: String,
     pub message: String,
     pub evidence: serde_json::Value,
+}
+
+/// See [`Line::Remedy`].
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON contract")]
+pub struct Remedy {
+    pub id: u64,
+    pub boot_id: String,
+    pub boottime_ns: i64,
+    #[serde(deserialize_with = "instant")]
+    pub wall: Timestamp,
+    pub action: String,
+    pub subject: serde_json::Value,
+    pub jump: u64,
+    pub impacts: Vec<u64>,
+    pub state: String,
+    pub reason: Option<String>,
+    pub message: String,
+    pub mode: String,
+    pub started_boottime_ns: Option<i64>,
 }
 
 impl Impact {

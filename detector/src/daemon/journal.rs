@@ -342,6 +342,7 @@ impl Clerk {
                             Some(Kept::Jump(jump.clone(), excursion))
                         }
                         Message::Impact(impact) => Some(Kept::Impact(impact.clone())),
+                        Message::Remedy(remedy) => Some(Kept::Remedy(remedy.clone())),
                         Message::Missed(missed) => Some(Kept::Missed(missed.clone())),
                         _ => None,
                     };
@@ -423,7 +424,7 @@ impl Clerk {
         for (position, kept) in self.backlog.drain(..=beyond) {
             let count = match &kept {
                 Kept::Missed(missed) => missed.missed,
-                Kept::Jump(..) | Kept::Impact(_) => 1,
+                Kept::Jump(..) | Kept::Impact(_) | Kept::Remedy(_) => 1,
             };
             self.unstored += u64::from(!matches!(kept, Kept::Missed(_)));
             let now = self.now.as_ref();

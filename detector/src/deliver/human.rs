@@ -8,6 +8,7 @@ use crate::{
     deliver::json::word,
     impact::{Impact, Remedy, State, Subject},
     ledger::{Jump, WindowKind},
+    remedy::{Mode, Remediation, Stage},
 };
 
 /// The message for people, one or a few lines, without the last one's end.
@@ -16,6 +17,7 @@ pub fn human_line(message: &Message) -> String {
         Message::Status(status) => status_lines(status),
         Message::Jump(jump) => jump_lines(jump),
         Message::Impact(impact) => impact_line(impact),
+        Message::Remedy(remedy) => remedy_line(remedy),
         Message::Missed(missed) => format!(
             "!    {} steps were lost on the way (ring full); their sum follows unless it is 0",
             missed.missed
@@ -108,6 +110,24 @@ pub(super) fn impact_line(impact: &Impact) -> String {
     };
     let second = format!("          {}, {}{remedy}", impact.kind, standing(impact));
     format!("{}\n{}", printable(&first), printable(&second))
+}
+
+/// `*    #17 → restart kubelet: done, and seen to have helped`.
+pub(super) fn remedy_line(remedy: &Remediation) -> String {
+    let stage = match remedy.stage {
+        Stage::Planned => "planned",
+        Stage::DryRun => "would be done now (dry run)",
+        Stage::Waiting => "waits",
+        Stage::Started => "begins",
+        Stage::Succeeded => "done",
+        Stage::Failed => "failed",
+        Stage::GivenUp => "given up",
+        Stage::NotTaken => "not done",
+    };
+    let dry = remedy.mode == Mode::DryRun && remedy.stage != Stage::DryRun;
+    let dry = if dry { " (dry run)" } else { "" };
+    let first = format!("*    #{} → {}: {stage}{dry}", remedy.jump, remedy.what());
+    format!("{}\n{}", printable(&first), printable(&format!("          {}", remedy.message)))
 }
 
 /// `1 jump`, `2 jumps`.

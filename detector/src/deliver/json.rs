@@ -10,6 +10,7 @@ use crate::{
     clock::{BootNs, DeltaNs, OffsetNs, WallNs},
     impact::{Confidence, Impact, Remedy, State, Subject},
     ledger::{Evidence, Jump, Verdict, Window},
+    remedy::{Action, Mode, Reason, Remediation, Stage},
 };
 
 #[derive(Serialize)]
@@ -18,6 +19,7 @@ enum Line<'a> {
     Status(&'a Status),
     Jump(JumpLine<'a>),
     Impact(ImpactLine<'a>),
+    Remedy(RemedyLine<'a>),
     Lagged { missed: u64, at: &'static str },
     Refused(&'a Refused),
     Alarm(&'a Alarm),
@@ -72,6 +74,23 @@ struct ImpactLine<'a> {
 }
 
 #[derive(Serialize)]
+struct RemedyLine<'a> {
+    id: u64,
+    boot_id: &'a str,
+    boottime_ns: BootNs,
+    wall: WallNs,
+    action: Action,
+    subject: &'a Subject,
+    jump: u64,
+    impacts: &'a [u64],
+    state: Stage,
+    reason: Option<Reason>,
+    message: &'a str,
+    mode: Mode,
+    started_boottime_ns: Option<BootNs>,
+}
+
+#[derive(Serialize)]
 struct SummaryLine {
     offset_at_start_ns: OffsetNs,
     offset_now_ns: OffsetNs,
@@ -101,6 +120,7 @@ fn line(message: &Message) -> Line<'_> {
         Message::Status(status) => Line::Status(status),
         Message::Jump(jump) => Line::Jump(jump_line(jump)),
         Message::Impact(impact) => Line::Impact(impact_line(impact)),
+        Message::Remedy(remedy) => Line::Remedy(remedy_line(remedy)),
         Message::Missed(missed) => Line::Lagged { missed: missed.missed, at: "capture" },
         Message::Lagged(missed) => Line::Lagged { missed: *missed, at: "consumer" },
         Message::Refused(refused) => Line::Refused(refused),
@@ -130,6 +150,11 @@ pub fn jump_value(jump: &Jump) -> Value {
 /// An impact as a JSON object.
 pub fn impact_value(impact: &Impact) -> Value {
     serde_json::to_value(Line::Impact(impact_line(impact))).unwrap_or_default()
+}
+
+/// A remedy as a JSON object.
+pub fn remedy_value(remedy: &Remediation) -> Value {
+    serde_json::to_value(Line::Remedy(remedy_line(remedy))).unwrap_or_default()
 }
 
 fn jump_line(jump: &Jump) -> JumpLine<'_> {
@@ -171,6 +196,24 @@ fn impact_line(impact: &Impact) -> ImpactLine<'_> {
         remedy: impact.remedy,
         message: &impact.message,
         evidence: &impact.evidence,
+    }
+}
+
+fn remedy_line(remedy: &Remediation) -> RemedyLine<'_> {
+    RemedyLine {
+        id: remedy.id,
+        boot_id: &remedy.boot_id,
+        boottime_ns: remedy.at,
+        wall: remedy.wall,
+        action: remedy.action,
+        subject: &remedy.subject,
+        jump: remedy.jump,
+        impacts: &remedy.impacts,
+        state: remedy.stage,
+        reason: remedy.reason,
+        message: &remedy.message,
+        mode: remedy.mode,
+        started_boottime_ns: remedy.started,
     }
 }
 
@@ -298,6 +341,34 @@ mod tests {
             "remedy": "restart_kubelet", "message": "m", "evidence": {},
         });
         assert_eq!(impact_value(&impact), want);
+    }
+
+    #[test]
+    fn a_remedy_is_as_the_contract_says() {
+        let remedy = Remediation {
+            id: 2,
+            boot_id: "b00t".into(),
+            at: BootNs(9),
+            wall: WallNs(0),
+            action: Action::EvictPod,
+            subject: Subject { kind: "pod".into(), name: Some("web-1".into()), ..Subject::default() },
+            jump: 17,
+            impacts: vec![4, 5],
+            stage: Stage::Waiting,
+            reason: Some(Reason::DisruptionBudget),
+            message: "m".into(),
+            mode: Mode::Act,
+            started: None,
+        };
+        let want = json!({
+            "type": "remedy", "id": 2, "boot_id": "b00t", "boottime_ns": 9,
+            "wall": "1970-01-01T00:00:00.000000000Z", "action": "evict_pod",
+            "subject": {"kind": "pod", "namespace": null, "name": "web-1", "uid": null, "container": null,
+                        "volume": null},
+            "jump": 17, "impacts": [4, 5], "state": "waiting", "reason": "disruption_budget", "message": "m",
+            "mode": "act", "started_boottime_ns": null,
+        });
+        assert_eq!(remedy_value(&remedy), want);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use diagnosis_json::diagnosis_lines;
 pub use diagnosis_screen::diagnosis_screen;
 pub use human::{human_line, printable, who};
 pub(crate) use json::word;
-pub use json::{impact_value, json_line, json_line_of, jump_value};
+pub use json::{impact_value, json_line, json_line_of, jump_value, remedy_value};
 pub use node_report::{CacheState, ContainerReport, ContainersReport, NodeReport};
 pub use output::{Output, OutputFormat};
 pub use printer::Printer;
@@ -60,6 +60,7 @@ use crate::{
     clock::{BootNs, OffsetNs},
     impact::Impact,
     ledger::{Balance, Jump, Missed},
+    remedy::Remediation,
     store::Kept,
 };
 
@@ -72,6 +73,8 @@ pub enum Message {
     Jump(Jump),
     /// An impact, for the first time or again.
     Impact(Impact),
+    /// A remedy that is carried out, or would be.
+    Remedy(Remediation),
     /// Steps were lost on the way from the kernel; the sum of what they moved follows as a jump unless it is 0.
     Missed(Missed),
     /// This consumer was too slow for so many entries.
@@ -89,6 +92,7 @@ impl From<Kept> for Message {
         match kept {
             Kept::Jump(jump, _) => Self::Jump(jump),
             Kept::Impact(impact) => Self::Impact(impact),
+            Kept::Remedy(remedy) => Self::Remedy(remedy),
             Kept::Missed(missed) => Self::Missed(missed),
         }
     }
@@ -97,7 +101,7 @@ impl From<Kept> for Message {
 impl Message {
     /// Whether it is kept in the store, and so has a place of its own in the stream.
     pub fn is_stored(&self) -> bool {
-        matches!(self, Self::Jump(_) | Self::Impact(_) | Self::Missed(_))
+        matches!(self, Self::Jump(_) | Self::Impact(_) | Self::Remedy(_) | Self::Missed(_))
     }
 }
 
@@ -241,7 +245,7 @@ pub struct Refused {
 /// Something is wrong with the capture.
 #[derive(Clone, Debug, Serialize)]
 pub struct Alarm {
-    /// What: `hook_silent`, `foreign_record`, `store`, `store_recovered`.
+    /// What: `hook_silent`, `foreign_record`, `store`, `store_recovered`, `remedy_given_up`.
     pub kind: String,
     /// For people.
     pub message: String,

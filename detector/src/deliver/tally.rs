@@ -8,6 +8,7 @@ use crate::{
     capture::StepPath,
     clock::{BootNs, DeltaNs},
     ledger::Verdict,
+    remedy::{Action, Stage},
 };
 
 /// Counts of what was told.
@@ -23,6 +24,8 @@ pub struct Tally {
     pub last: Option<(u64, BootNs, DeltaNs)>,
     /// Impacts by kind, each time one was told.
     pub impacts: BTreeMap<String, u64>,
+    /// Remedies by action and state, each time one was told.
+    pub remedies: BTreeMap<(Action, Stage), u64>,
     /// Steps lost between the kernel and the daemon.
     pub missed: u64,
     /// Alarms by kind.
@@ -52,6 +55,7 @@ impl Tally {
                 self.last = Some((jump.sequence, jump.at, jump.delta));
             }
             Message::Impact(impact) => *self.impacts.entry(impact.kind.clone()).or_default() += 1,
+            Message::Remedy(remedy) => *self.remedies.entry((remedy.action, remedy.stage)).or_default() += 1,
             Message::Missed(missed) => self.missed = self.missed.saturating_add(missed.missed),
             Message::Alarm(alarm) => *self.alarms.entry(alarm.kind.clone()).or_default() += 1,
             Message::Lagged(_) | Message::Refused(_) | Message::Status(_) | Message::Summary(_) => {}

@@ -8,6 +8,7 @@ mod incident;
 mod lasting;
 mod open;
 mod page;
+mod remedies;
 mod retention;
 mod rows;
 
@@ -27,6 +28,7 @@ use crate::{
     clock::{BootNs, OffsetNs, WallNs},
     impact::Impact,
     ledger::{Excursion, Excursions, Jump, Missed, Turn},
+    remedy::Remediation,
 };
 
 /// What was known last.
@@ -64,6 +66,8 @@ pub struct Left {
     pub last_impact: u64,
     /// Impacts that had not ended.
     pub impacts: Vec<Impact>,
+    /// The number of the last remedy.
+    pub last_remedy: u64,
     /// The last jumps of the boot that was known last, the oldest first.
     pub turns: Vec<Turn>,
     /// How far each delivery had come; only where the store can be written.
@@ -78,6 +82,8 @@ pub enum Kept {
     Jump(Jump, Option<Excursion>),
     /// An impact, for the first time or again.
     Impact(Impact),
+    /// A remedy, for the first time or again.
+    Remedy(Remediation),
     /// Steps that were lost.
     Missed(Missed),
 }
@@ -158,7 +164,7 @@ impl Store {
             .collect::<Result<Vec<_>, _>>()?;
         let last_position = number(
             "SELECT max(coalesce((SELECT max(position) FROM jumps), 0), coalesce((SELECT max(position) FROM impacts), \
-             0), coalesce((SELECT max(position) FROM lost), 0))",
+             0), coalesce((SELECT max(position) FROM lost), 0), coalesce((SELECT max(position) FROM remedies), 0))",
         )?;
         let impacts = self
             .connection
@@ -177,6 +183,7 @@ impl Store {
             last_sequence: number("SELECT coalesce(max(sequence), 0) FROM jumps")?,
             last_position,
             last_impact: number("SELECT coalesce(max(id), 0) FROM impacts")?,
+            last_remedy: number("SELECT coalesce(max(id), 0) FROM remedies")?,
             impacts,
             turns,
             continuity: self
@@ -202,6 +209,7 @@ impl Store {
                     }
                 }
                 Kept::Impact(impact) => rows::upsert_impact(&transaction, *position, impact)?,
+                Kept::Remedy(remedy) => remedies::upsert(&transaction, *position, remedy)?,
                 Kept::Missed(missed) => rows::insert_lost(&transaction, *position, missed)?,
             }
         }

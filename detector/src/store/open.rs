@@ -87,6 +87,9 @@ pub fn open(directory: &Directory, retention: Retention) -> Result<(Store, Left)
         // Each impact took a position at least, so that no number is given again.
         left.last_impact = left.last_position;
     }
+    if left.last_remedy == 0 {
+        left.last_remedy = left.last_position;
+    }
     Ok((store, left))
 }
 

@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Kept, Store,
+    remedies,
     rows::{self, signed},
 };
 use crate::{
@@ -108,7 +109,7 @@ impl Store {
         let position: Option<i64> = self.connection.query_row(
             "SELECT coalesce((SELECT position - 1 FROM jumps WHERE sequence >= ? ORDER BY sequence LIMIT 1), (SELECT \
              max(position) FROM (SELECT max(position) AS position FROM jumps UNION ALL SELECT max(position) FROM impacts \
-             UNION ALL SELECT max(position) FROM lost)))",
+             UNION ALL SELECT max(position) FROM lost UNION ALL SELECT max(position) FROM remedies)))",
             [signed(sequence)],
             |row| row.get(0),
         )?;
@@ -119,7 +120,7 @@ impl Store {
     pub fn first_position(&self) -> rusqlite::Result<Option<u64>> {
         let first: Option<i64> = self.connection.query_row(
             "SELECT min(position) FROM (SELECT min(position) AS position FROM jumps UNION ALL SELECT min(position) FROM \
-             impacts UNION ALL SELECT min(position) FROM lost)",
+             impacts UNION ALL SELECT min(position) FROM lost UNION ALL SELECT min(position) FROM remedies)",
             [],
             |row| row.get(0),
         )?;
@@ -152,6 +153,13 @@ impl Store {
             .connection
             .prepare_cached(&sql("lost"))?
             .query_map(from, |row| Ok((position_of(row)?, Kept::Missed(rows::lost(row)?))))?
+        {
+            found.push(entry?);
+        }
+        for entry in self
+            .connection
+            .prepare_cached(&sql("remedies"))?
+            .query_map(from, |row| Ok((position_of(row)?, Kept::Remedy(remedies::remedy(row)?))))?
         {
             found.push(entry?);
         }

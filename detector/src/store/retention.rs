@@ -20,6 +20,8 @@ pub struct Retention {
 
 /// Impacts kept, about 1 kB each.
 const MOST_IMPACTS: i64 = 200_000;
+/// Remedies kept.
+const MOST_REMEDIES: i64 = 20_000;
 
 impl Default for Retention {
     fn default() -> Self {
@@ -55,12 +57,14 @@ pub(super) fn apply(
         "DELETE FROM impacts WHERE id <= (SELECT max(id) FROM impacts) - ?1 AND state <> 'open'",
         [MOST_IMPACTS],
     )?;
+    transaction.execute("DELETE FROM remedies WHERE id <= (SELECT max(id) FROM remedies) - ?1", [MOST_REMEDIES])?;
     let Some(oldest) = oldest else {
         transaction.commit()?;
         return Ok(0);
     };
     let gone = transaction.execute("DELETE FROM jumps WHERE sequence <= ?1", [oldest])?;
     transaction.execute("DELETE FROM impacts WHERE jump <= ?1", [oldest])?;
+    transaction.execute("DELETE FROM remedies WHERE jump <= ?1", [oldest])?;
     // One that is still open may yet close.
     transaction.execute(
         "DELETE FROM excursions WHERE coalesce(closed_by, opened_by) <= ?1 AND (closed_by IS NOT NULL OR part_of IS \

@@ -21,16 +21,16 @@ pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|number| u64::try_from(number).unwrap_or(0))
 }
 
-fn number(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
+pub(super) fn number(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|number| u64::try_from(number).unwrap_or(0))
 }
 
-fn maybe_number(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<u64>> {
+pub(super) fn maybe_number(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<u64>> {
     row.get::<_, Option<i64>>(column).map(|number| number.and_then(|number| u64::try_from(number).ok()))
 }
 
 /// The word for a value whose JSON is a word.
-fn word<T: Serialize>(value: &T) -> rusqlite::Result<String> {
+pub(super) fn word<T: Serialize>(value: &T) -> rusqlite::Result<String> {
     match serde_json::to_value(value).map_err(unfit)? {
         serde_json::Value::String(word) => Ok(word),
         other => Ok(other.to_string()),
@@ -42,13 +42,23 @@ pub(super) fn from_word<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rus
     serde_json::from_value(serde_json::Value::String(text)).map_err(|error| foreign(column, &error))
 }
 
-fn json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
+pub(super) fn json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(unfit)
 }
 
-fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     serde_json::from_str(&text).map_err(|error| foreign(column, &error))
+}
+
+pub(super) fn from_maybe_word<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: &str,
+) -> rusqlite::Result<Option<T>> {
+    match row.get::<_, Option<String>>(column)? {
+        Some(_) => from_word(row, column).map(Some),
+        None => Ok(None),
+    }
 }
 
 fn from_maybe_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {

@@ -84,6 +84,25 @@ CREATE TABLE deliveries (
     state           TEXT    NOT NULL                -- JSON: what this delivery has to remember
 ) STRICT;
 
+-- Remedies that were carried out, or were to be.
+CREATE TABLE remedies (
+    id              INTEGER PRIMARY KEY,
+    position        INTEGER NOT NULL UNIQUE,        -- of the last time it was told
+    boot_id         TEXT    NOT NULL,
+    boottime_ns     INTEGER NOT NULL,               -- of the same
+    wall_ns         INTEGER NOT NULL,
+    action          TEXT    NOT NULL,               -- restart_kubelet, evict_pod
+    subject         TEXT    NOT NULL,               -- JSON object
+    jump            INTEGER NOT NULL,               -- jumps.sequence
+    impacts         TEXT    NOT NULL,               -- JSON array of impacts.id
+    state           TEXT    NOT NULL,               -- planned, dry_run, waiting, started, succeeded, …
+    reason          TEXT,                       -- why it is not done, or did not succeed
+    message         TEXT    NOT NULL,
+    mode            TEXT    NOT NULL,               -- dry_run, act
+    started_boottime_ns INTEGER                    -- when the act began
+) STRICT;
+CREATE INDEX remedies_by_boot ON remedies (boot_id);
+
 CREATE VIEW history AS
 SELECT
     sequence,

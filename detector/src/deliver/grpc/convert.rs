@@ -226,6 +226,7 @@ impl v1::watch_response::Entry {
         Some(match message {
             Message::Jump(jump) => Self::Jump(jump.into()),
             Message::Impact(impact) => Self::Impact(impact.into()),
+            Message::Remedy(remedy) => Self::Remedy(remedy.into()),
             Message::Missed(missed) => lagged(missed.missed, v1::LaggedAt::Capture),
             Message::Lagged(missed) => lagged(*missed, v1::LaggedAt::Consumer),
             Message::Alarm(alarm) => {
@@ -240,6 +241,7 @@ impl v1::watch_response::Entry {
         Ok(Some(match self {
             Self::Jump(jump) => Message::Jump(jump.try_into()?),
             Self::Impact(impact) => Message::Impact(impact.try_into()?),
+            Self::Remedy(remedy) => Message::Remedy(remedy.try_into()?),
             Self::Lagged(lagged) if lagged.at == i32::from(v1::LaggedAt::Capture) => {
                 Message::Missed(Missed { boot_id: "".into(), at: BootNs(0), missed: lagged.missed })
             }

@@ -7,6 +7,7 @@ use crate::{
     deliver::stream::{Direction, Kinds},
     impact::{Confidence, Remedy, State},
     ledger::{Verdict, WindowKind},
+    remedy::{Action, Mode, Stage},
 };
 
 /// Pairs every value of ours with one of the protocol's; the compiler sees to it that none of ours is left out.
@@ -45,5 +46,10 @@ pairs!(Confidence, Confidence: Predicted = Predicted, Observed = Observed, Refut
 pairs!(State, ImpactState: Open = Open, Resolved = Resolved);
 pairs!(Remedy, Remedy:
     RestartKubelet = RestartKubelet, DeletePod = DeletePod, RestartRuntime = RestartRuntime, Wait = Wait, None = None);
+pairs!(Action, RemedyAction: RestartKubelet = RestartKubelet, EvictPod = EvictPod);
+pairs!(Mode, RemedyMode: DryRun = DryRun, Act = Act);
+pairs!(Stage, RemedyState:
+    Planned = Planned, DryRun = DryRun, Waiting = Waiting, Started = Started, Succeeded = Succeeded, Failed = Failed,
+    GivenUp = GivenUp, NotTaken = NotTaken);
 pairs!(Direction, Direction: Forward = Forward, Backward = Backward);
 pairs!(Kinds, Kinds: Both = Unspecified, Jumps = Jumps, Impacts = Impacts);

@@ -5,6 +5,7 @@ mod convert;
 mod enums;
 mod incident;
 mod node;
+mod remedy;
 mod service;
 mod token;
 mod watch;

@@ -78,7 +78,7 @@ impl Filter {
     pub fn lets(&self, message: &Message) -> bool {
         match message {
             Message::Jump(jump) => self.kinds != Kinds::Impacts && self.lets_jump(jump),
-            Message::Impact(_) => self.kinds != Kinds::Jumps,
+            Message::Impact(_) | Message::Remedy(_) => self.kinds != Kinds::Jumps,
             Message::Missed(_) | Message::Lagged(_) | Message::Alarm(_) => true,
             Message::Status(_) | Message::Refused(_) | Message::Summary(_) => false,
         }
