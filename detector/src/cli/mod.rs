@@ -10,6 +10,7 @@ mod node;
 mod nodes;
 mod otlp;
 mod print;
+mod remedy;
 mod remote;
 mod report;
 mod run;

@@ -16,6 +16,7 @@ use super::{
     exit::{self, Failure},
     node::NodeArgs,
     otlp::OtlpArgs,
+    remedy::RemedyArgs,
     remote::SOCKET,
     select::{parse_duration, parse_size},
 };
@@ -87,6 +88,8 @@ pub(super) struct RunArgs {
     cluster: ClusterArgs,
     #[command(flatten)]
     otlp: OtlpArgs,
+    #[command(flatten)]
+    remedy: RemedyArgs,
     /// Consumers that may follow the stream at once
     #[arg(long, value_name = "N", default_value_t = 256)]
     max_consumers: u16,
@@ -111,6 +114,7 @@ impl RunArgs {
                 http: Some(self.http),
             }
         };
+        let remedy = self.remedy.settings(&self.cluster)?;
         Ok(Settings {
             ladder: self.capture.ladder(),
             timer_list: self.capture.timer_list.clone(),
@@ -122,6 +126,7 @@ impl RunArgs {
             node: self.node.settings(self.capture.cgroups.clone()),
             max_consumers: self.max_consumers.into(),
             delivery: DeliverySettings { otlp: self.otlp.collector()?, ..self.cluster.settings() },
+            remedy,
             all: self.all,
         })
     }

@@ -172,7 +172,9 @@ impl<'a> Viewer<'a> {
             self.position = Some(position);
             if let Some(message) = message {
                 self.show(&message)?;
-                if let (Message::Jump(_) | Message::Impact(_) | Message::Remedy(_), Some(left)) = (&message, &mut self.left) {
+                if let (Message::Jump(_) | Message::Impact(_) | Message::Remedy(_), Some(left)) =
+                    (&message, &mut self.left)
+                {
                     *left -= 1;
                 }
             }

@@ -14,6 +14,7 @@ mod names;
 mod node;
 mod notify;
 mod past;
+mod remedier;
 mod settings;
 mod waiting;
 mod worker;
@@ -39,6 +40,7 @@ pub use self::{
     journal::{Journal, Shared, Shelf},
     keeper::Keeper,
     node::{ApiserverSettings, Known, NodeSettings, PodNames},
+    remedier::{RemedySettings, RemedyStock, start_remedier},
     settings::Settings,
     worker::{Ears, Worker},
 };
@@ -123,6 +125,7 @@ impl Daemon {
         let interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
         let (shelf, mut left) = settings.open_store()?;
         let (known, last_impact) = (known(&mut left), left.last_impact);
+        let last_remedy = left.last_remedy;
         // Those of this boot are taken already.
         let outlived = std::mem::take(&mut left.impacts);
         let (delivered, begins_after) = (std::mem::take(&mut left.deliveries), left.last_position);
@@ -164,9 +167,20 @@ impl Daemon {
             begins_after,
         };
         let deliverer = Deliverer::start(&settings.delivery, stock, teller.clone()).map_err(start)?;
-        let keeper = Keeper::start(settings.node.clone(), of_credentials, names, teller).map_err(start)?;
+        let keeper =
+            Keeper::start(settings.node.clone(), of_credentials, names, teller.clone()).map_err(start)?;
+        let stock = RemedyStock {
+            hub: Arc::clone(&hub),
+            store: Arc::clone(&shared.store),
+            report: Arc::clone(&shared.report),
+            credentials: Arc::clone(&keeper.report),
+            boot_id: Arc::clone(&engine.boot_id),
+            last: last_remedy,
+        };
+        let remedier = start_remedier(&settings.remedy, stock, teller).map_err(start)?;
         let (deliverer, deliveries) = deliverer.map(|it| (it.worker, it.reports)).unzip();
-        let workers: Vec<_> = [assessor.worker, keeper.worker].into_iter().chain(deliverer).collect();
+        let workers: Vec<_> =
+            [assessor.worker, keeper.worker].into_iter().chain(deliverer).chain(remedier).collect();
         engine.tell_jumps_to(workers.iter().map(Worker::ear).collect());
         let (ask, questions) = mpsc::channel(16);
         let backend = Backend {

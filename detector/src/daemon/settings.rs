@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{DaemonError, DeliverySettings, NodeSettings, journal::Shelf};
+use super::{DaemonError, DeliverySettings, NodeSettings, RemedySettings, journal::Shelf};
 use crate::{
     capture::LadderOptions,
     ledger::Thresholds,
@@ -33,6 +33,8 @@ pub struct Settings {
     pub node: NodeSettings,
     /// Where the stream is taken to.
     pub delivery: DeliverySettings,
+    /// Which remedies to carry out.
+    pub remedy: RemedySettings,
     /// Print quiet jumps as well.
     pub all: bool,
 }

@@ -1,6 +1,6 @@
 //! kubelet's restart, by systemd over D-Bus (org.freedesktop.systemd1(5)).
 
-use std::{path::Path, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use tokio::time::timeout;
@@ -22,7 +22,9 @@ const USUAL: &str = "kubelet.service";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SystemdError {
     /// No connection.
-    #[error("systemd cannot be reached by D-Bus at {address}: {error}; in a pod, mount /run/dbus of the host")]
+    #[error(
+        "systemd cannot be reached by D-Bus at {address}: {error}; in a pod, mount /run/dbus of the host"
+    )]
     Unreachable {
         /// Where.
         address: String,
@@ -61,13 +63,57 @@ pub enum SystemdError {
     },
 }
 
+/// kubelet, as it is seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its process.
+    pub process: Process,
+    /// The systemd unit that runs it.
+    pub unit: Option<String>,
+    /// Whether an apiserver runs within it.
+    pub holds_apiserver: bool,
+}
+
+/// Finds kubelet.
+#[derive(Clone)]
+pub struct Finder(Arc<dyn Fn() -> Option<Seen> + Send + Sync>);
+
+impl Finder {
+    /// One that finds what `find` does.
+    pub fn new(find: impl Fn() -> Option<Seen> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(find))
+    }
+
+    /// kubelet, as it is now.
+    pub fn find(&self) -> Option<Seen> {
+        (self.0)()
+    }
+}
+
+impl Default for Finder {
+    /// Among the processes.
+    fn default() -> Self {
+        Self::new(|| {
+            let process = process::find_kubelet()?;
+            let holds_apiserver = process::holds_apiserver(process);
+            Some(Seen { process, unit: process::unit(process), holds_apiserver })
+        })
+    }
+}
+
+impl fmt::Debug for Finder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Finder")
+    }
+}
+
 /// Why kubelet is not to be restarted; else by which unit.
-pub fn service(kubelet: Option<Process>, by_hand: bool) -> Result<String, Reason> {
+pub fn service(kubelet: Option<&Seen>, by_hand: bool) -> Result<String, Reason> {
     let kubelet = kubelet.ok_or(Reason::NoKubelet)?;
-    if process::holds_apiserver(kubelet) && !by_hand {
+    if kubelet.holds_apiserver && !by_hand {
         return Err(Reason::HoldsApiserver);
     }
-    of_unit(process::unit(kubelet))
+    of_unit(kubelet.unit.clone())
 }
 
 /// Where its process does not tell, as in another cgroup namespace, it is the usual one.
@@ -121,8 +167,7 @@ impl Systemd {
         let result = timeout(JOB, async {
             while let Some(message) = removed.next().await {
                 let body = message.body();
-                let Ok((_, path, _, result)) =
-                    body.deserialize::<(u32, OwnedObjectPath, String, String)>()
+                let Ok((_, path, _, result)) = body.deserialize::<(u32, OwnedObjectPath, String, String)>()
                 else {
                     continue;
                 };
@@ -163,7 +208,9 @@ fn refusal(unit: &str, error: &zbus::Error) -> SystemdError {
     let (unit, error) = (unit.to_owned(), said.clone().unwrap_or_else(|| name.to_string()));
     match name.as_str() {
         "org.freedesktop.DBus.Error.AccessDenied"
-        | "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired" => SystemdError::Denied { unit, error },
+        | "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired" => {
+            SystemdError::Denied { unit, error }
+        }
         "org.freedesktop.systemd1.NoSuchUnit" => SystemdError::NoSuchUnit { unit, error },
         _ => SystemdError::Other(error),
     }
@@ -184,6 +231,10 @@ mod tests {
             assert_eq!(of_unit(unit.map(str::to_owned)), want.map(str::to_owned), "{unit:?}");
         }
         assert_eq!(service(None, false), Err(Reason::NoKubelet));
+        let process = Process { pid: 1, started: crate::clock::BootNs(1) };
+        let k3s = Seen { process, unit: Some("k3s.service".into()), holds_apiserver: true };
+        assert_eq!(service(Some(&k3s), false), Err(Reason::HoldsApiserver));
+        assert_eq!(service(Some(&k3s), true), Ok("k3s.service".into()), "a person may");
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! What cannot be foretold is looked at right before it is done: the pod (`pod`), kubelet's unit (`kubelet`), whose turn it
 //! is among the nodes (`lease`). The thread that joins them is `daemon::remedier`.
 
+pub mod act;
 pub mod evict;
 pub mod kubelet;
 pub mod lease;

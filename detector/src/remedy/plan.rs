@@ -145,11 +145,8 @@ pub fn plan(case: &Case, policy: &Policy) -> Vec<Wanted> {
             Cure::Nothing => continue,
             Cure::Not(action, reason) => Err((action, reason)),
             cure @ (Cure::Restart | Cure::Evict) => {
-                let action = if matches!(cure, Cure::Restart) {
-                    Action::RestartKubelet
-                } else {
-                    Action::EvictPod
-                };
+                let action =
+                    if matches!(cure, Cure::Restart) { Action::RestartKubelet } else { Action::EvictPod };
                 doubt(impact, case, policy).map_or(Ok(cure), |reason| Err((action, reason)))
             }
         };

@@ -15,6 +15,7 @@ pub struct Allowances {
 
 /// What decides whether a pod may be evicted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 pub struct PodFacts {
     /// Its uid.
     pub uid: String,
@@ -64,13 +65,11 @@ impl From<&Pod> for PodFacts {
                 .map(|owner| owner.kind.clone()),
             is_mirror: has(metadata.annotations.as_ref(), MIRROR)
                 || owners.iter().any(|owner| owner.kind == "Node"),
-            is_ours: labels.is_some_and(|labels| {
-                labels.get(NAME_LABEL.0).is_some_and(|name| name == NAME_LABEL.1)
-            }),
+            is_ours: labels
+                .is_some_and(|labels| labels.get(NAME_LABEL.0).is_some_and(|name| name == NAME_LABEL.1)),
             is_critical: class.starts_with("system-"),
             has_local_data: volumes.iter().any(|volume| volume.empty_dir.is_some()),
-            is_going: metadata.deletion_timestamp.is_some()
-                || matches!(phase, Some("Succeeded" | "Failed")),
+            is_going: metadata.deletion_timestamp.is_some() || matches!(phase, Some("Succeeded" | "Failed")),
             grace_s: grace.and_then(|grace| u64::try_from(grace).ok()).unwrap_or(GRACE_S),
         }
     }
@@ -116,14 +115,24 @@ mod tests {
         type Change = fn(&mut serde_json::Value);
         let cases: [(&str, Change, Result<(), Reason>, Result<(), Reason>); 13] = [
             ("as it is", |_| {}, Ok(()), Ok(())),
-            ("another one", |pod| pod["metadata"]["uid"] = "v".into(), Err(Reason::PodGone), Err(Reason::PodGone)),
+            (
+                "another one",
+                |pod| pod["metadata"]["uid"] = "v".into(),
+                Err(Reason::PodGone),
+                Err(Reason::PodGone),
+            ),
             (
                 "going",
                 |pod| pod["metadata"]["deletionTimestamp"] = "2024-02-06T00:00:00Z".into(),
                 Err(Reason::PodGone),
                 Err(Reason::PodGone),
             ),
-            ("ended", |pod| pod["status"]["phase"] = "Failed".into(), Err(Reason::PodGone), Err(Reason::PodGone)),
+            (
+                "ended",
+                |pod| pod["status"]["phase"] = "Failed".into(),
+                Err(Reason::PodGone),
+                Err(Reason::PodGone),
+            ),
             (
                 "bare",
                 |pod| pod["metadata"]["ownerReferences"] = json!([]),

@@ -64,7 +64,9 @@ impl Remediation {
     /// What tells it apart.
     pub fn key(&self) -> Key {
         match (self.stage, self.reason) {
-            (Stage::NotTaken, Some(reason)) if self.subject.uid.is_none() => {
+            (Stage::NotTaken, Some(reason)) | (Stage::Waiting, Some(reason @ Reason::NotObserved))
+                if self.subject.uid.is_none() =>
+            {
                 Key::refused(self.action, reason)
             }
             _ => Key::of(self.action, &self.subject),

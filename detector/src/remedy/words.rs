@@ -18,9 +18,7 @@ pub fn what(action: Action, subject: &Subject) -> String {
 pub fn command(action: Action, subject: &Subject, unit: Option<&str>) -> Option<String> {
     match action {
         Action::RestartKubelet => Some(command::restart(unit, "kubelet")),
-        Action::EvictPod => {
-            command::delete_pod(subject.namespace.as_deref()?, subject.name.as_deref()?)
-        }
+        Action::EvictPod => command::delete_pod(subject.namespace.as_deref()?, subject.name.as_deref()?),
     }
 }
 
@@ -53,14 +51,18 @@ impl Reason {
             }
             Self::NoKubelet => "no kubelet is seen on this node",
             Self::NoUnit => "kubelet is no service of systemd's here",
-            Self::HoldsApiserver => "an apiserver runs in the same service as kubelet, and would be restarted as well",
+            Self::HoldsApiserver => {
+                "an apiserver runs in the same service as kubelet, and would be restarted as well"
+            }
             Self::BarePod => "nothing controls the pod: evicted, it would be gone for good",
             Self::StaticPod => "the pod is made by a file on this node: an eviction changes nothing",
             Self::OwnPod => "the pod is timejump's own",
             Self::SystemCritical => "the pod is critical to the system (--remedy-allow system-critical)",
             Self::JobPod => "the pod belongs to a Job, and its work would be lost",
             Self::OwnerUnknown => "what the pod's controller makes of an eviction is not known",
-            Self::LocalData => "the pod has an emptyDir, whose content would be lost (--remedy-allow local-data)",
+            Self::LocalData => {
+                "the pod has an emptyDir, whose content would be lost (--remedy-allow local-data)"
+            }
             Self::PodGone => "the pod is going, or another one by now",
             Self::NotNeeded => "what it was for is over",
             Self::Systemd => "systemd cannot be asked",

@@ -3,8 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    Kept, Store,
-    remedies,
+    Kept, Store, remedies,
     rows::{self, signed},
 };
 use crate::{

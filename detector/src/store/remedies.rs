@@ -6,11 +6,13 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{
     Store,
-    rows::{self, from_json, from_maybe_word, from_word, json, maybe_number, number, signed, wall_to_i64, word},
+    rows::{
+        self, from_json, from_maybe_word, from_word, json, maybe_number, number, signed, wall_to_i64, word,
+    },
 };
 use crate::{
     clock::{BootNs, WallNs},
-    remedy::{Case, Remediation},
+    remedy::{Case, Reason, Remediation},
 };
 
 /// Jumps of impacts that are looked at, the latest.
@@ -32,7 +34,7 @@ pub(super) fn upsert(to: &Transaction<'_>, position: u64, remedy: &Remediation) 
         signed(remedy.jump),
         json(&remedy.impacts)?,
         word(&remedy.stage)?,
-        remedy.reason.map(|reason| reason.word()),
+        remedy.reason.map(Reason::word),
         remedy.message,
         word(&remedy.mode)?,
         remedy.started.map(|at| signed(at.0)),
@@ -69,9 +71,7 @@ impl Store {
 
     /// The remedy of that number.
     pub fn remedy(&self, id: u64) -> rusqlite::Result<Option<Remediation>> {
-        self.connection
-            .query_row("SELECT * FROM remedies WHERE id = ?", [signed(id)], remedy)
-            .optional()
+        self.connection.query_row("SELECT * FROM remedies WHERE id = ?", [signed(id)], remedy).optional()
     }
 
     /// What decides about remedies, as far as it is stored.
@@ -81,7 +81,8 @@ impl Store {
             .prepare_cached("SELECT * FROM impacts WHERE state = 'open' AND boot_id = ? ORDER BY id")?
             .query_map([boot_id], rows::impact)?
             .collect::<Result<_, _>>()?;
-        let mut numbers: Vec<u64> = impacts.iter().map(|impact| impact.jump).filter(|jump| *jump > 0).collect();
+        let mut numbers: Vec<u64> =
+            impacts.iter().map(|impact| impact.jump).filter(|jump| *jump > 0).collect();
         numbers.sort_unstable();
         numbers.dedup();
         let numbers = numbers.split_off(numbers.len().saturating_sub(JUMPS));

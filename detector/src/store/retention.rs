@@ -57,7 +57,8 @@ pub(super) fn apply(
         "DELETE FROM impacts WHERE id <= (SELECT max(id) FROM impacts) - ?1 AND state <> 'open'",
         [MOST_IMPACTS],
     )?;
-    transaction.execute("DELETE FROM remedies WHERE id <= (SELECT max(id) FROM remedies) - ?1", [MOST_REMEDIES])?;
+    transaction
+        .execute("DELETE FROM remedies WHERE id <= (SELECT max(id) FROM remedies) - ?1", [MOST_REMEDIES])?;
     let Some(oldest) = oldest else {
         transaction.commit()?;
         return Ok(0);

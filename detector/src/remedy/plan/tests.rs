@@ -167,10 +167,9 @@ fn corrections_are_no_reason_unless_they_end_an_excursion() {
 fn the_clock_must_have_held_still() {
     let mut case = incident(vec![token(1)]);
     let until = BootNs(7 * MINUTE);
-    for (now, want) in [
-        (until.0 - 1, Decision::Later(Reason::ClockMoved, Some(until))),
-        (until.0, Decision::Now),
-    ] {
+    for (now, want) in
+        [(until.0 - 1, Decision::Later(Reason::ClockMoved, Some(until))), (until.0, Decision::Now)]
+    {
         case.now = BootNs(now);
         assert_eq!(only(&case, &policy()), want);
     }
@@ -283,10 +282,14 @@ fn only_what_the_operator_wants() {
 fn so_many_an_hour() {
     let mut case = incident(vec![token(1)]);
     case.now = BootNs(100 * MINUTE);
-    case.past = [95, 50, 40, 39].into_iter().zip(1..).map(|(at, id)| {
-        let pod = Subject { uid: Some(format!("p{id}")), ..Subject::default() };
-        Remediation { subject: pod, ..past(id, EvictPod, Stage::Succeeded, at * MINUTE) }
-    }).collect();
+    case.past = [95, 50, 40, 39]
+        .into_iter()
+        .zip(1..)
+        .map(|(at, id)| {
+            let pod = Subject { uid: Some(format!("p{id}")), ..Subject::default() };
+            Remediation { subject: pod, ..past(id, EvictPod, Stage::Succeeded, at * MINUTE) }
+        })
+        .collect();
     case.past[3].at = BootNs(39 * MINUTE);
     // Begun at 39 is an hour ago; the one of 40 as well, to the nanosecond.
     assert_eq!(only(&case, &policy()), Decision::Now);
