@@ -33,3 +33,4 @@ pub mod stage;
 pub mod step;
 pub mod suite;
 pub mod sys;
+pub mod systemd;

@@ -57,7 +57,7 @@ impl Report {
                 }
                 Line::Status(_) if expect.may_fall_silent => {}
                 Line::Alarm { kind, message } => bail!("alarm {kind}: {message}"),
-                Line::Impact(_) | Line::Other => {}
+                Line::Impact(_) | Line::Remedy(_) | Line::Other => {}
                 Line::Status(_) | Line::Summary(_) => bail!("a second status or summary: {line:?}"),
             }
         }

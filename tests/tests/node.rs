@@ -17,7 +17,7 @@ use std::{
 
 use timejump::{
     clock::{Clocks, SystemClocks},
-    daemon::{ApiserverSettings, DeliverySettings, NodeSettings},
+    daemon::{ApiserverSettings, DeliverySettings, NodeSettings, RemedySettings},
     deliver::{
         CacheState, ContainersReport, Message, Status,
         grpc::{Address, Client, v1},
@@ -72,6 +72,7 @@ impl Rig {
             state_dir: Some(home.path().join("state")),
             max_consumers: 8,
             delivery: DeliverySettings::default(),
+            remedy: RemedySettings::default(),
             node: Some(NodeSettings {
                 kubelet_root: Some("/nonexistent".into()),
                 pki: vec!["/nonexistent".into()],

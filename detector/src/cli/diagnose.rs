@@ -114,18 +114,42 @@ fn diagnosis(args: &DiagnoseArgs) -> Result<Diagnosis, Failure> {
     }
     block_on(async {
         let (mut live, scene) = Live::look(&options).await;
-        let mut diagnosis = diagnose(scene);
-        if diagnosis.wants_samples() {
-            let mut scene = diagnosis.scene;
-            live.sample(&mut scene).await;
-            diagnosis = diagnose(scene);
-        }
+        let diagnosis = sampled(&mut live, scene).await;
         if let Some(path) = &args.collect {
             write_bundle(path, &diagnosis.scene, live.journal())
                 .map_err(|error| Failure::new(exit::IO, format!("{}: {error}", path.display())))?;
         }
         Ok(diagnosis)
     })
+}
+
+/// Of this node, by what is usual.
+pub(super) async fn here() -> Diagnosis {
+    let options = Options {
+        root: PathBuf::from("/"),
+        journals: Vec::new(),
+        kubelet_root: None,
+        pki: Vec::new(),
+        state_dir: Some(PathBuf::from("/var/lib/timejump")),
+        now: None,
+        cri_endpoint: endpoint_from_environment(),
+        cgroups: PathBuf::from("/sys/fs/cgroup"),
+        kubelet_version: None,
+        apiservers: Vec::new(),
+        apiserver_ca: None,
+    };
+    let (mut live, scene) = Live::look(&options).await;
+    sampled(&mut live, scene).await
+}
+
+async fn sampled(live: &mut Live, scene: Scene) -> Diagnosis {
+    let diagnosis = diagnose(scene);
+    if !diagnosis.wants_samples() {
+        return diagnosis;
+    }
+    let mut scene = diagnosis.scene;
+    live.sample(&mut scene).await;
+    diagnose(scene)
 }
 
 /// Whole or not at all, and for its owner alone.

@@ -4,6 +4,7 @@ mod cluster;
 mod diagnose;
 mod exit;
 mod fleet;
+mod fix;
 mod generate;
 mod history;
 mod node;
@@ -61,6 +62,8 @@ enum Command {
     Tokens(tokens::TokensArgs),
     /// What is wrong on this node because of its clock, why, and what to do; no daemon is needed
     Diagnose(diagnose::DiagnoseArgs),
+    /// Do what helps against what is wrong on this node because of its clock; --dry-run says what that is
+    Fix(Box<fix::FixArgs>),
     /// How the daemon stands or, where none runs, what this machine would allow one
     Status(status::StatusArgs),
     /// Print completions for a shell
@@ -145,6 +148,7 @@ pub fn main() -> ExitCode {
         Command::Stats(args) => stats::stats(&args),
         Command::Tokens(args) => tokens::tokens(&args),
         Command::Diagnose(args) => diagnose::run(&args),
+        Command::Fix(args) => fix::fix(&args),
         Command::Status(args) => status::status_command(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),

@@ -237,6 +237,32 @@ impl Leases {
     }
 }
 
+/// Waits for `work` and keeps the Lease meanwhile. One that is lost is lost: what is being done cannot be undone.
+pub async fn renewing<T>(
+    leases: &mut Option<Leases>,
+    held: &mut Option<Held>,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        let (Some(leases), Some(lease)) = (leases.as_mut(), held.as_mut()) else { return work.await };
+        let due = lease.due();
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep_until(due) => {
+                if let Err(error) = leases.renew(lease).await {
+                    tracing::warn!("while a remedy is carried out: {error}");
+                    if matches!(error, LeaseError::Lost(_)) {
+                        *held = None;
+                    } else {
+                        lease.put_off();
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// For people who look at it; nobody judges by it.
 fn wall() -> Option<MicroTime> {
     let micros = SystemClocks.realtime_ns() / 1000;

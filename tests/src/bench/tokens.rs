@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
-use timejump::daemon::{ApiserverSettings, DeliverySettings, NodeSettings};
+use timejump::daemon::{ApiserverSettings, DeliverySettings, NodeSettings, RemedySettings};
 use timejump::deliver::Message;
 use timejump::deliver::grpc::{Address, Client, Watching, v1};
 use timejump::impact::{Impact, State};
@@ -142,6 +142,7 @@ fn settings(root: &Path, socket: &Path) -> Settings {
         state_dir: None,
         max_consumers: 4,
         delivery: DeliverySettings::default(),
+        remedy: RemedySettings::default(),
         node: Some(NodeSettings {
             enabled: true,
             places: Places { endpoint: Some("/nonexistent".into()), ..Places::default() },

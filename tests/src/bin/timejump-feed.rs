@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use timejump::{
     cluster::Access,
-    daemon::{ApiserverSettings, DeliverySettings, NodeSettings},
+    daemon::{ApiserverSettings, DeliverySettings, NodeSettings, RemedySettings},
     deliver::{grpc::TlsFiles, otlp::Collector},
     node::{
         Places,
@@ -112,6 +112,7 @@ impl Arguments {
                 node_name: self.node_name,
                 otlp: self.otlp,
             },
+            remedy: RemedySettings::default(),
             node: looks.then(|| NodeSettings {
                 enabled: true,
                 places: Places { endpoint: Some(endpoint), cgroups: self.cgroups, kubelet_version: None },

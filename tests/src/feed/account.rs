@@ -16,7 +16,7 @@ use timejump::{
 use super::line::JumpLine;
 
 /// No boot of any machine.
-const BOOT_ID: &str = "00000000-feed-4000-8000-000000000000";
+pub const BOOT_ID: &str = "00000000-feed-4000-8000-000000000000";
 /// The wall offset of a new account: the wall clock shows 2024-02-06 00:02:32.1 at boot.
 const START: OffsetNs = OffsetNs(1_707_177_752_100_000_000);
 /// Time from a jump to the next, unless told otherwise, ns.

@@ -6,6 +6,7 @@
 mod account;
 mod line;
 
+pub use account::BOOT_ID;
 pub use line::{ImpactLine, JumpLine, Line};
 
 use std::{
@@ -17,9 +18,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use timejump::{
     daemon::{
-        Assessor, Deliverer, DeliverySettings, Journal, Keeper, NodeSettings, PodNames, Shelf, Stock, Worker,
+        Assessor, Deliverer, DeliverySettings, Journal, Keeper, NodeSettings, PodNames, RemedySettings,
+        RemedyStock, Shelf, Stock, Worker, start_remedier,
     },
-    deliver::{Alarm, Backend, Listener, Message, locked, stream::Hub},
+    deliver::{Alarm, Backend, CredentialsReport, Listener, Message, locked, stream::Hub},
     impact::Impact,
     ledger::Turn,
     serve::{Doors, Serving},
@@ -42,6 +44,8 @@ pub struct Settings {
     pub node: Option<NodeSettings>,
     /// Where the stream is taken to.
     pub delivery: DeliverySettings,
+    /// Which remedies are carried out.
+    pub remedy: RemedySettings,
 }
 
 /// The running server half.
@@ -53,12 +57,15 @@ pub struct Feed {
     serving: Serving,
     /// Where it can be asked.
     pub listeners: Vec<Listener>,
+    /// What is known of tokens as a whole; whoever runs no part for the node may make that up.
+    pub credentials: Arc<Mutex<CredentialsReport>>,
 }
 
 impl Feed {
     /// Opens store and doors, and serves.
     pub fn start(settings: &Settings) -> Result<Self> {
         let (shelf, mut left) = open_store(settings.state_dir.as_deref())?;
+        let last_remedy = left.last_remedy;
         let (delivered, begins_after) = (std::mem::take(&mut left.deliveries), left.last_position);
         let hub = Hub::new(settings.max_consumers, left.last_position);
         let (journal, shared) = Journal::start(shelf, Arc::clone(&hub), 0).context("the journal")?;
@@ -96,7 +103,16 @@ impl Feed {
         let (ask_keeper, credentials) = keeper
             .as_ref()
             .map_or_else(|| (mpsc::channel(1).0, Arc::default()), |it| (it.ask.clone(), it.report.clone()));
-        let looking = [assessor.map(|it| it.worker), keeper.map(|it| it.worker), deliverer];
+        let stock = RemedyStock {
+            hub: Arc::clone(&hub),
+            store: Arc::clone(&shared.store),
+            report: Arc::clone(&shared.report),
+            credentials: Arc::clone(&credentials),
+            boot_id: Arc::clone(&locked(&account).boot_id),
+            last: last_remedy,
+        };
+        let remedier = start_remedier(&settings.remedy, stock, teller()).context("the remedier")?;
+        let looking = [assessor.map(|it| it.worker), keeper.map(|it| it.worker), deliverer, remedier];
         let workers: Vec<Worker> = looking.into_iter().flatten().collect();
         let backend = Backend {
             hub,
@@ -108,7 +124,7 @@ impl Feed {
             node,
             capture: ask,
             assessor: ask_assessor,
-            credentials,
+            credentials: Arc::clone(&credentials),
             keeper: ask_keeper,
         };
         let asked = Arc::clone(&account);
@@ -119,7 +135,7 @@ impl Feed {
             }
         });
         let serving = opened.serve(backend).context("the server")?;
-        Ok(Self { account, workers, journal, serving, listeners })
+        Ok(Self { account, workers, journal, serving, listeners, credentials })
     }
 
     /// Lets happen what a line says.

@@ -22,6 +22,7 @@ use crate::{
         lease::{GOOD_FOR, Leases},
     },
     store::Store,
+    sys,
 };
 
 /// What the operator wants.
@@ -41,6 +42,8 @@ pub struct RemedySettings {
     pub lease_for: std::time::Duration,
     /// Finds kubelet.
     pub kubelet: Finder,
+    /// Whether the kernel holds the clock synchronised.
+    pub synchronised: fn() -> bool,
 }
 
 impl Default for RemedySettings {
@@ -53,6 +56,7 @@ impl Default for RemedySettings {
             dbus: None,
             lease_for: GOOD_FOR,
             kubelet: Finder::default(),
+            synchronised: || sys::clock_is_synchronised() == Some(true),
         }
     }
 }
@@ -92,8 +96,9 @@ pub fn start_remedier(
     let leases = cluster.zip(settings.namespace.as_ref()).map(|(cluster, namespace)| {
         Leases::new(cluster, namespace, &settings.node_name).good_for(settings.lease_for)
     });
+    let synchronised = settings.synchronised;
     Worker::start("remedier", move |heard| async move {
-        Work::new(policy, means, leases, stock, teller).run(heard).await;
+        Work::new(policy, means, leases, stock, teller, synchronised).run(heard).await;
     })
     .map(Some)
 }

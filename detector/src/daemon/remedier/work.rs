@@ -22,10 +22,9 @@ use crate::{
     remedy::{
         Action, Case, Decision, Key, Mode, Policy, Reason, Remediation, Stage, Wanted,
         act::{Means, Obstacle},
-        lease::{Held, LeaseError, Leases},
+        lease::{Held, LeaseError, Leases, renewing},
         plan,
     },
-    sys,
 };
 
 /// After a change, until it is looked at: impacts come one after the other.
@@ -58,6 +57,7 @@ pub(super) struct Work {
     /// What cannot be done before.
     held_back: BTreeMap<Key, Instant>,
     look_at: Option<Instant>,
+    synchronised: fn() -> bool,
 }
 
 /// How an act ended.
@@ -70,6 +70,7 @@ impl Work {
         leases: Option<Leases>,
         stock: RemedyStock,
         teller: Teller,
+        synchronised: fn() -> bool,
     ) -> Self {
         let mut past = locked(&stock.store).remedies(&stock.boot_id).unwrap_or_else(|error| {
             tracing::warn!("what was done before cannot be read: {error}");
@@ -88,6 +89,7 @@ impl Work {
             last_jump: None,
             held_back: BTreeMap::new(),
             look_at: Some(Instant::now() + GATHER),
+            synchronised,
         }
     }
 
@@ -220,7 +222,7 @@ impl Work {
         Some(Case {
             now: now(),
             last_jump: self.last_jump,
-            synchronised: sys::clock_is_synchronised() == Some(true),
+            synchronised: (self.synchronised)(),
             csi_pods: (!credentials.kubelet_root.is_empty()).then_some(credentials.csi_pods),
             past: self.past.clone(),
             ..case
@@ -469,32 +471,6 @@ impl Work {
                 return false;
             }
             sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-/// Waits for `work` and keeps the Lease meanwhile. One that is lost is lost: what is being done cannot be undone.
-async fn renewing<T>(
-    leases: &mut Option<Leases>,
-    held: &mut Option<Held>,
-    work: impl Future<Output = T>,
-) -> T {
-    let mut work = std::pin::pin!(work);
-    loop {
-        let (Some(leases), Some(lease)) = (leases.as_mut(), held.as_mut()) else { return work.await };
-        let due = lease.due();
-        tokio::select! {
-            done = &mut work => return done,
-            () = tokio::time::sleep_until(due) => {
-                if let Err(error) = leases.renew(lease).await {
-                    tracing::warn!("while a remedy is carried out: {error}");
-                    if matches!(error, LeaseError::Lost(_)) {
-                        *held = None;
-                    } else {
-                        lease.put_off();
-                    }
-                }
-            }
         }
     }
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     deliver::{
-        ContainersReport, Message, Shown, Status, TokensReport,
+        ContainersReport, Message, Offer, Shown, Status, TokensReport,
         report::{Incident, Which},
     },
     ledger::Jump,
@@ -215,6 +215,11 @@ impl Client {
     pub async fn incident(&mut self, which: Which) -> Result<Incident, ConnectError> {
         let request = v1::GetIncidentRequest::from(which);
         Ok(in_time(self.inner.get_incident(request)).await?.try_into()?)
+    }
+
+    /// What could be done about the impacts that last.
+    pub async fn plan_remedies(&mut self, request: v1::PlanRemediesRequest) -> Result<Offer, ConnectError> {
+        Ok(in_time(self.inner.plan_remedies(request)).await?.try_into()?)
     }
 
     /// How the daemon stands.

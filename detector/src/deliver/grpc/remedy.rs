@@ -1,14 +1,54 @@
 //! Remedies of the protocol and ours, both ways.
 
+use tonic::Status;
+
 use super::{
     convert::{Foreign, known, wall_ns},
     v1,
 };
 use crate::{
     clock::{BootNs, WallNs},
-    impact::Subject,
-    remedy::{Action, Mode, Reason, Remediation, Stage},
+    deliver::Offer,
+    impact::{Impact, Subject},
+    ledger::Jump,
+    remedy::{Action, Mode, Policy, Reason, Remediation, Stage},
 };
+
+/// What may be offered, by a request.
+pub(super) fn policy(request: &v1::PlanRemediesRequest) -> Result<Policy, Status> {
+    let unknown = || Status::invalid_argument("an action is unknown");
+    let kinds = request.actions.iter().map(|action| Action::from_proto(*action).ok_or_else(unknown));
+    let kinds = kinds.collect::<Result<std::collections::BTreeSet<_>, _>>()?;
+    let any = Policy { still_for_ns: request.still_for_ns, ..Policy::by_hand() };
+    Ok(if kinds.is_empty() { any } else { Policy { kinds, ..any } })
+}
+
+impl From<&Offer> for v1::PlanRemediesResponse {
+    fn from(offer: &Offer) -> Self {
+        Self {
+            remedies: offer.remedies.iter().map(v1::Remediation::from).collect(),
+            impacts: offer.impacts.iter().map(v1::Impact::from).collect(),
+            jumps: offer.jumps.iter().map(v1::Jump::from).collect(),
+            now_boottime_ns: offer.now.0,
+            last_jump_boottime_ns: offer.last_jump.map(|at| at.0),
+        }
+    }
+}
+
+impl TryFrom<v1::PlanRemediesResponse> for Offer {
+    type Error = Foreign;
+
+    fn try_from(response: v1::PlanRemediesResponse) -> Result<Self, Foreign> {
+        let remedies = response.remedies.into_iter().map(Remediation::try_from);
+        Ok(Self {
+            remedies: remedies.collect::<Result<_, _>>()?,
+            impacts: response.impacts.into_iter().map(Impact::try_from).collect::<Result<_, _>>()?,
+            jumps: response.jumps.into_iter().map(Jump::try_from).collect::<Result<_, _>>()?,
+            now: BootNs(response.now_boottime_ns),
+            last_jump: response.last_jump_boottime_ns.map(BootNs),
+        })
+    }
+}
 
 impl From<&Remediation> for v1::Remediation {
     fn from(remedy: &Remediation) -> Self {

@@ -7,18 +7,21 @@ use tonic::{Request, Response, Status};
 
 use super::{
     convert::Foreign,
+    remedy,
     v1::{self, time_jump_server::TimeJump, watch_request::Start},
     watch,
 };
 use crate::{
-    clock::WallNs,
+    clock::{BootNs, Clocks, SystemClocks, WallNs},
     deliver::{
-        Backend, Shown,
+        Backend, Offer, Shown, locked,
         report::{Incident, Which},
         stream::{Feed, Filter},
     },
     ledger::Jump,
+    remedy::Case,
     store::{Order, Store},
+    sys,
 };
 
 /// Entries queued for one consumer.
@@ -152,6 +155,28 @@ impl TimeJump for Service {
             .map_err(unreadable)?
             .ok_or_else(|| Status::not_found(format!("there is no {which} in the store, or no longer")))?;
         Ok(Response::new((&found).into()))
+    }
+
+    async fn plan_remedies(
+        &self,
+        request: Request<v1::PlanRemediesRequest>,
+    ) -> Result<Response<v1::PlanRemediesResponse>, Status> {
+        let request = request.into_inner();
+        let boot_id = self.status().await?.boot_id;
+        let csi_pods = {
+            let credentials = locked(&self.backend.credentials);
+            (!credentials.kubelet_root.is_empty()).then_some(credentials.csi_pods)
+        };
+        let boot = boot_id.clone();
+        let case = self.backend.read(move |store| store.remedy_case(&boot)).await.map_err(unreadable)?;
+        let case = Case {
+            now: BootNs(SystemClocks.boottime_ns()),
+            synchronised: sys::clock_is_synchronised() == Some(true),
+            csi_pods,
+            ..case
+        };
+        let offer = Offer::of(&case, &remedy::policy(&request)?, &boot_id);
+        Ok(Response::new((&offer).into()))
     }
 
     async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Result<Response<v1::Status>, Status> {
