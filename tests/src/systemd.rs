@@ -213,6 +213,7 @@ impl Manager {
         Ok(job)
     }
 
+    /// A job has ended.
     #[zbus(signal)]
     async fn job_removed(
         emitter: &SignalEmitter<'_>,

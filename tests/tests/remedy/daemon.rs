@@ -157,7 +157,7 @@ impl Node {
     /// Remedies as they were told, from the first on, until there is one in that state.
     fn until(&self, state: &str) -> Vec<Value> {
         let told = Mutex::new(Vec::new());
-        let found = block_on(tokio::time::timeout(PATIENCE, async {
+        let follow = async {
             let address = self.home.path().join("s").display().to_string().parse().unwrap();
             let mut client = timejump::deliver::grpc::Client::connect(&address, None).await.unwrap();
             let request = timejump::deliver::grpc::v1::WatchRequest {
@@ -175,7 +175,8 @@ impl Node {
                     }
                 }
             }
-        }));
+        };
+        let found = block_on(async { tokio::time::timeout(PATIENCE, follow).await });
         let told = told.into_inner().unwrap();
         assert!(found.is_ok(), "no {state}: {told:#?}");
         told

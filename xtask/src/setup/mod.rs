@@ -102,8 +102,18 @@ pub fn emulator() -> Result<()> {
     Ok(())
 }
 
+/// The message bus that tests have a made-up systemd on; the package starts no service.
+fn message_bus() -> Result<()> {
+    if process::find("dbus-daemon").is_none() {
+        packages::install(&[Package { name: "dbus-daemon", why: "carries requests to a made-up systemd, in tests" }])?;
+    }
+    ensure!(process::find("dbus-daemon").is_some(), "dbus-daemon is still not in PATH");
+    Ok(())
+}
+
 /// Programs that tests of the servers need.
 pub fn for_tests(layout: &Layout) -> Result<ForTests> {
+    message_bus()?;
     let python = python::STREAM.provide(layout)?;
     eprintln!("xtask: {}: follows the stream in tests", python.display());
     let promtool = program::PROMTOOL.provide(layout)?;

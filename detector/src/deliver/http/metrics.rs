@@ -43,6 +43,7 @@ pub(super) fn exposition(
             ("hook_silent", 0),
             ("foreign_record", 0),
             ("store", 0),
+            ("remedy_given_up", 0),
         ]),
     )?;
     page.by_label(
@@ -52,6 +53,7 @@ pub(super) fn exposition(
         // From the beginning, so that the first one is a rise.
         Kind::ALL.iter().map(|kind| (kind.word(), tally.impacts.get(kind.word()).copied().unwrap_or(0))),
     )?;
+    page.remedies(tally)?;
     if let Some(status) = status {
         page.capture(status)?;
         if let Some(daemon) = &status.daemon {
@@ -96,6 +98,20 @@ impl Page {
         let counters = self.add(IntCounterVec::new(Opts::new(name, help), &[label])?)?;
         for (value, count) in values {
             counters.with_label_values(&[value]).inc_by(count);
+        }
+        Ok(())
+    }
+
+    fn remedies(&self, tally: &Tally) -> Result<(), prometheus::Error> {
+        let told = self.add(IntCounterVec::new(
+            Opts::new(
+                "timejump_remedies_total",
+                "Remedies told, by what they do and how far they have come.",
+            ),
+            &["action", "state"],
+        )?)?;
+        for ((action, stage), count) in &tally.remedies {
+            told.with_label_values(&[&word(action), &word(stage)]).inc_by(*count);
         }
         Ok(())
     }

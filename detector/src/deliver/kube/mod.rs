@@ -3,7 +3,9 @@
 mod condition;
 mod events;
 mod pace;
+mod remedy;
 mod time;
 
 pub use condition::Condition;
 pub use events::Events;
+pub use remedy::{RemedyEvent, remedy_event};

@@ -61,7 +61,7 @@ pub(super) fn remedies(incident: &Incident, status: &Status) -> Markup {
                          the pods that suffer is the safer way."
                     }
                 }
-                p class="note" { "timejump restarts and deletes nothing by itself." }
+                p class="note" { "timejump does nothing of this by itself, unless it is run with --remedy." }
             }
         }
     }
