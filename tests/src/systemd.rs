@@ -56,6 +56,7 @@ impl Bus {
             .arg(&config)
             .args(["--nofork", "--nopidfile", "--print-address"])
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .context("start dbus-daemon (Debian's package dbus-daemon; `cargo xtask setup` gets it)")?;
         let mut address = String::new();

@@ -316,3 +316,81 @@ fn the_view_reads_well() {
         .unwrap();
     assert_eq!(row, ("1970-01-01 00:00:01".into(), 1.5, "date".into()));
 }
+
+#[test]
+fn remedies_are_entries_like_others() {
+    use crate::remedy::{Action, Mode, Reason, Remediation, Stage};
+    let (_dir, directory) = fresh();
+    let (mut store, left) = open(&directory, Retention::default()).unwrap();
+    assert_eq!(left.last_remedy, 0);
+    let remedy = |id, stage| Remediation {
+        id,
+        boot_id: "boot".into(),
+        at: BootNs(9),
+        wall: WallNs(-7),
+        action: Action::EvictPod,
+        subject: Subject { kind: "pod".into(), uid: Some("u".into()), ..Subject::default() },
+        jump: 1,
+        impacts: vec![4, 5],
+        stage,
+        reason: (stage == Stage::Failed).then_some(Reason::NotCured),
+        message: "m".into(),
+        mode: Mode::Act,
+        started: Some(BootNs(8)),
+    };
+    let of_another = Remediation { boot_id: "before".into(), ..remedy(1, Stage::DryRun) };
+    let (begun, failed) = (remedy(2, Stage::Started), remedy(2, Stage::Failed));
+    let told = [of_another.clone(), begun, failed.clone()];
+    let entries: Vec<_> = (2..).zip(told.map(Kept::Remedy)).collect();
+    store.append(&[(1, Kept::Jump(jump(1, 5), None))], None).unwrap();
+    store.append(&entries, None).unwrap();
+    // As it was told last, where that was.
+    assert_eq!(store.remedies("boot").unwrap(), [failed.clone()]);
+    assert_eq!(store.remedy(1).unwrap(), Some(of_another.clone()));
+    let replayed: Vec<_> = store
+        .entries(1, 9)
+        .unwrap()
+        .into_iter()
+        .map(|(position, kept)| match kept {
+            Kept::Remedy(remedy) => (position, remedy.id),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(replayed, [(2, 1), (4, 2)]);
+    let left = store.left().unwrap();
+    assert_eq!((left.last_position, left.last_remedy), (4, 2));
+    assert_eq!(store.position_before(99).unwrap(), Some(4));
+    // They go with their jump.
+    let few = Retention { jumps: 1, ..Retention::default() };
+    store.append(&[(5, Kept::Jump(jump(2, 5), None))], None).unwrap();
+    drop(store);
+    let (mut store, _) = open(&directory, few).unwrap();
+    store.retain().unwrap();
+    assert!(store.remedies("boot").unwrap().is_empty());
+    assert_eq!(store.first_position().unwrap(), Some(5));
+}
+
+#[test]
+fn what_decides_about_remedies() {
+    let (_dir, directory) = fresh();
+    let (mut store, _) = open(&directory, Retention::default()).unwrap();
+    let closed = |by| Some(Closed { by, at: BootNs(2), residual: DeltaNs(0) });
+    let kept = [
+        Kept::Jump(jump(1, 5), Some(excursion(1, None))),
+        Kept::Jump(jump(2, -5), Some(excursion(1, closed(2)))),
+        Kept::Jump(jump(3, 5), Some(excursion(2, None))),
+        Kept::Impact(Impact { jump: 2, ..impact(1) }),
+        Kept::Impact(Impact { jump: 2, state: State::Resolved, ..impact(2) }),
+        Kept::Impact(Impact { jump: 0, boot_id: "before".into(), ..impact(3) }),
+    ];
+    let entries: Vec<_> = (1..).zip(kept).collect();
+    store.append(&entries, None).unwrap();
+    let case = store.remedy_case("boot").unwrap();
+    assert_eq!(case.impacts.iter().map(|impact| impact.id).collect::<Vec<_>>(), [1]);
+    assert_eq!(case.jumps.keys().copied().collect::<Vec<_>>(), [2]);
+    assert_eq!(case.last_jump, Some(BootNs(3000)));
+    let excursions: Vec<_> = case.excursions.iter().map(|it| (it.id, it.closed.is_some())).collect();
+    assert_eq!(excursions, [(1, true), (2, false)]);
+    let other = store.remedy_case("another").unwrap();
+    assert!(other.impacts.is_empty() && other.last_jump.is_none());
+}

@@ -38,11 +38,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const STILL: Duration = Duration::from_millis(500);
 
 /// A node whose kubelet is a number.
-struct Node {
-    home: TempDir,
-    apiserver: Apiserver,
-    bus: Bus,
-    systemd: Systemd,
+pub(crate) struct Node {
+    pub(crate) home: TempDir,
+    pub(crate) apiserver: Apiserver,
+    pub(crate) bus: Bus,
+    pub(crate) systemd: Systemd,
     kubelet: Arc<AtomicU32>,
     feed: Option<Feed>,
     jumps: u64,
@@ -59,13 +59,19 @@ fn policy(mode: Mode) -> Policy {
 }
 
 impl Node {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        Self::restarting(|| {})
+    }
+
+    /// Does this, too, when kubelet is restarted.
+    pub(crate) fn restarting(mut too: impl FnMut() + Send + 'static) -> Self {
         let home = tempfile::tempdir().unwrap();
         let bus = Bus::start(home.path(), false).unwrap();
         let kubelet = Arc::new(AtomicU32::new(100));
         let restarted = Arc::clone(&kubelet);
         let systemd = Systemd::start(&bus, move |_| {
             restarted.fetch_add(1, Ordering::Relaxed);
+            too();
         })
         .unwrap();
         let apiserver = apiserver(home.path(), 0);
@@ -83,6 +89,10 @@ impl Node {
     }
 
     fn start(&mut self, policy: Policy, lease: bool) {
+        self.start_with(Some(policy), lease);
+    }
+
+    pub(crate) fn start_with(&mut self, policy: Option<Policy>, lease: bool) {
         let kubelet = Arc::clone(&self.kubelet);
         let finder = Finder::new(move || {
             let pid = kubelet.load(Ordering::Relaxed);
@@ -96,7 +106,7 @@ impl Node {
             node: None,
             delivery: DeliverySettings::default(),
             remedy: RemedySettings {
-                policy: Some(policy),
+                policy,
                 access: access(self.home.path()),
                 node_name: "worker-1".into(),
                 namespace: lease.then(|| NAMESPACE.to_owned()),
@@ -111,11 +121,11 @@ impl Node {
         self.csi(0);
     }
 
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.feed.take().unwrap().end();
     }
 
-    fn csi(&self, pods: u64) {
+    pub(crate) fn csi(&self, pods: u64) {
         let report = CredentialsReport {
             kubelet_root: "/var/lib/kubelet".into(),
             csi_pods: pods,
@@ -135,12 +145,12 @@ impl Node {
     }
 
     /// Away by 55 days, and back. The number of the jump back.
-    fn incident(&mut self) -> u64 {
+    pub(crate) fn incident(&mut self) -> u64 {
         self.jump(4_752_000_000_000_000, "date");
         self.jump(-4_752_000_000_000_000, "date")
     }
 
-    fn token(&mut self, id: u64, jump: u64, state: &str) {
+    pub(crate) fn token(&mut self, id: u64, jump: u64, state: &str) {
         self.impact(id, jump, state, "observed");
     }
 
@@ -182,6 +192,14 @@ impl Node {
         told
     }
 
+    fn restarted(&self) {
+        let deadline = Deadline::after(PATIENCE);
+        while self.systemd.restarts().is_empty() {
+            assert!(!deadline.passed(), "kubelet was not restarted");
+            sleep(Duration::from_millis(20));
+        }
+    }
+
     fn quiet(&self, what: &str) {
         sleep(3 * STILL);
         assert_eq!(self.systemd.restarts(), [""; 0], "{what}");
@@ -203,11 +221,7 @@ fn kubelet_is_restarted_once_the_clock_rests_and_the_cure_is_seen() {
     assert_eq!(told.last().unwrap()["impacts"], json!([1, 2]));
     let lease = node.apiserver.objects().get(Kind::Lease, NAMESPACE, "timejump-remedy").cloned().unwrap();
     assert_eq!(lease["spec"]["holderIdentity"], "worker-1");
-    let deadline = Deadline::after(PATIENCE);
-    while node.systemd.restarts().is_empty() {
-        assert!(!deadline.passed());
-        sleep(Duration::from_millis(20));
-    }
+    node.restarted();
     // Done is not cured.
     node.token(1, back, "resolved");
     sleep(Duration::from_millis(1500));
@@ -253,7 +267,7 @@ fn a_dry_run_does_all_but_that_and_says_it_once() {
     // Who may act now has not acted yet.
     node.start(policy(Mode::Act), true);
     node.until("started");
-    assert_eq!(node.systemd.restarts().len(), 1);
+    node.restarted();
     node.stop();
 }
 
@@ -371,11 +385,7 @@ fn without_an_apiserver_only_if_the_operator_says_so() {
     node.stop();
     node.start(policy(Mode::Act), false);
     node.until("started");
-    let deadline = Deadline::after(PATIENCE);
-    while node.systemd.restarts().is_empty() {
-        assert!(!deadline.passed());
-        sleep(Duration::from_millis(20));
-    }
+    node.restarted();
     node.stop();
 }
 
@@ -417,11 +427,7 @@ fn a_jump_meanwhile_ends_it_and_an_end_meanwhile_is_told() {
     let back = node.incident();
     node.token(1, back, "open");
     node.until("started");
-    let deadline = Deadline::after(PATIENCE);
-    while node.systemd.restarts().is_empty() {
-        assert!(!deadline.passed());
-        sleep(Duration::from_millis(20));
-    }
+    node.restarted();
     node.jump(7_000_000_000, "date");
     let told = node.until("failed");
     assert_eq!(told.last().unwrap()["reason"], "clock_jumped");

@@ -3,6 +3,7 @@
 
 mod daemon;
 mod evict;
+mod fix;
 mod lease;
 mod rig;
 mod systemd;
