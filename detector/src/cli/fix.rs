@@ -166,6 +166,11 @@ impl<'a> Fix<'a> {
                     self.print
                         .line("\nNo daemon runs here: this is what a diagnosis found (timejump diagnose).")?;
                 }
+                if self.args.dry_run && !self.offer.remedies.is_empty() {
+                    self.print.line(
+                        "\nNothing was done. Without --dry-run this asks, and does what can be done.",
+                    )?;
+                }
             }
             OutputFormat::Json => {
                 for remedy in &self.offer.remedies {
@@ -306,8 +311,7 @@ async fn by_diagnosis(args: &FixArgs) -> Result<Offer, Failure> {
 fn told(obstacle: Obstacle) -> (Stage, Reason, String) {
     match obstacle {
         Obstacle::Later(reason, why, _) => (Stage::Waiting, reason, why),
-        Obstacle::Never(reason, why) => (Stage::NotTaken, reason, why),
-        Obstacle::Failed(reason, why) => (Stage::NotTaken, reason, why),
+        Obstacle::Never(reason, why) | Obstacle::Failed(reason, why) => (Stage::NotTaken, reason, why),
     }
 }
 

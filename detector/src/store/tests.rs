@@ -237,10 +237,10 @@ fn a_damaged_database_is_set_aside() {
 #[test]
 fn earlier_schemas_are_brought_up() {
     for (version, takes_away) in [
-        (2, "DROP TABLE deliveries;"),
+        (2, "DROP TABLE deliveries; DROP TABLE remedies;"),
         (
             1,
-            "DROP TABLE deliveries; DROP INDEX impacts_open; ALTER TABLE impacts DROP COLUMN boot_id; ALTER TABLE impacts \
+            "DROP TABLE deliveries; DROP TABLE remedies; DROP INDEX impacts_open; ALTER TABLE impacts DROP COLUMN boot_id; ALTER TABLE impacts \
              DROP COLUMN from_boottime_ns; ALTER TABLE impacts DROP COLUMN until_boottime_ns; ALTER TABLE impacts DROP \
              COLUMN state;",
         ),

@@ -171,8 +171,8 @@ fn pods_are_shown_with_what_speaks_against_them() {
     for part in [
         "1. evict default/web-1",
         "kubectl delete pod -n default web-1",
-        "evict default/web-2, for now",
-        "evict default/web-3, not: the pod is going",
+        "evict default/web-2, for now\n     why not  Cannot evict pod",
+        "evict default/web-3\n     why not  the pod is going",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

@@ -26,6 +26,11 @@ pub(super) fn of_victim(
     format!("{}.{}-{jump}-{}{uid}{over}", own(object), short(boot_id), clean(&kind))
 }
 
+/// Of a stage of a remedy, by its reason.
+pub(super) fn of_remedy(object: &str, boot_id: &str, id: u64, reason: &str) -> String {
+    format!("{}.{}-remedy-{id}-{}", own(object), short(boot_id), clean(reason))
+}
+
 /// `TokenNotYetValid` for `token_not_yet_valid`.
 pub(super) fn reason(kind: &str) -> String {
     let capital = |word: &str| {

@@ -22,9 +22,13 @@ use super::{
 };
 use crate::{
     clock::{BootNs, WallNs},
-    deliver::{Message, kube::time::micro},
-    impact::{Confidence, Impact, State},
+    deliver::{
+        Message,
+        kube::{remedy::remedy_event, time::micro},
+    },
+    impact::{Confidence, Impact, State, Subject},
     ledger::{Jump, Verdict},
+    remedy::Remediation,
 };
 
 /// Jumps with Events of their own, in so many seconds.
@@ -73,6 +77,7 @@ impl<'a> Planner<'a> {
         match message {
             Message::Jump(jump) => self.jump(jump),
             Message::Impact(impact) => self.impact(impact),
+            Message::Remedy(remedy) => self.remedy(remedy),
             Message::Lagged(missed) => {
                 tracing::warn!(
                     "kubernetes_events: {missed} entries were deleted from the store before they could be told"
@@ -119,7 +124,7 @@ impl<'a> Planner<'a> {
     }
 
     fn impact(&mut self, impact: &Impact) {
-        let regarding = self.regarding(impact);
+        let regarding = self.regarding(&impact.subject);
         let object = regarding.name.clone().unwrap_or_default();
         let subject = &impact.subject;
         let told = name::of_victim(&object, &impact.boot_id, impact.jump, &impact.kind, subject, false);
@@ -168,9 +173,28 @@ impl<'a> Planner<'a> {
         self.put(Write::Create(Box::new(event)));
     }
 
+    /// Each stage of a remedy is one Event.
+    fn remedy(&mut self, remedy: &Remediation) {
+        let Some(told) = remedy_event(remedy) else { return };
+        let regarding = told.pod.as_ref().map_or_else(|| self.node_reference(), |pod| self.regarding(pod));
+        let object = regarding.name.clone().unwrap_or_default();
+        let name = name::of_remedy(&object, &remedy.boot_id, remedy.id, told.reason);
+        let event = Event {
+            metadata: named(name, regarding.namespace.as_deref().unwrap_or(NODES)),
+            event_time: Some(micro(remedy.wall)),
+            action: Some(told.action.into()),
+            reason: Some(told.reason.into()),
+            type_: Some(told.kind.into()),
+            related: told.pod.as_ref().map(|_| self.node_reference()),
+            regarding: Some(regarding),
+            note: Some(note::bounded(&told.note)),
+            ..self.reported()
+        };
+        self.put(Write::Create(Box::new(event)));
+    }
+
     /// The Pod, if it is about one that can be named; else the Node.
-    fn regarding(&self, impact: &Impact) -> ObjectReference {
-        let subject = &impact.subject;
+    fn regarding(&self, subject: &Subject) -> ObjectReference {
         match (&*subject.kind, &subject.namespace, &subject.name) {
             ("pod", Some(namespace), Some(name)) => ObjectReference {
                 api_version: Some("v1".into()),

@@ -292,3 +292,52 @@ fn the_same_entries_and_memory_give_the_same_writes() {
     let json = |memory: &Memory| serde_json::to_value(memory).unwrap();
     assert_eq!(json(&whole.memory), json(&parts.memory));
 }
+
+#[test]
+fn stages_of_a_remedy_are_events() {
+    use crate::remedy::{Action, Mode, Remediation, Stage};
+    let mut bench = Bench::new();
+    let remedy = |action, subject, stage| Remediation {
+        id: 3,
+        boot_id: "b00t".into(),
+        at: BootNs(0),
+        wall: WallNs(1_707_177_853_000_000_000),
+        action,
+        subject,
+        jump: 1,
+        impacts: vec![4],
+        stage,
+        reason: None,
+        message: "m".repeat(3000),
+        mode: Mode::Act,
+        started: None,
+    };
+    let restart = |stage| Message::Remedy(remedy(Action::RestartKubelet, Subject::node(), stage));
+    let pod = impact(1, "web-1", "v").subject;
+    let evict = Message::Remedy(remedy(Action::EvictPod, pod, Stage::Failed));
+    let writes =
+        bench.plan([restart(Stage::Waiting), restart(Stage::Started), restart(Stage::Succeeded), evict]);
+    let events: Vec<&Event> = writes
+        .iter()
+        .map(|write| match write {
+            plan::Write::Create(event) | plan::Write::Series(event) => &**event,
+        })
+        .collect();
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let regarding = event.regarding.as_ref().unwrap();
+            (field(&event.metadata.name), field(&event.reason), field(&event.type_), field(&regarding.kind))
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("worker-1.b00t-remedy-3-remedystarted", "RemedyStarted", "Normal", "Node"),
+            ("worker-1.b00t-remedy-3-remedysucceeded", "RemedySucceeded", "Normal", "Node"),
+            ("web-1.b00t-remedy-3-remedyfailed", "RemedyFailed", "Warning", "Pod"),
+        ]
+    );
+    assert!(events.iter().all(|event| field(&event.note).len() <= 1024));
+    assert_eq!(field(&events[2].metadata.namespace), "shop");
+}
