@@ -23,7 +23,7 @@ use crate::{
     ledger::{Excursion, Jump, Verdict},
 };
 
-/// What failed so often since the last jump is not tried again.
+/// What failed so often against the harm of a jump is not tried again.
 pub const GIVE_UP_AFTER: usize = 3;
 /// How long nothing is tried again after its first failure, ns; twice as long after each more.
 const COOL_DOWN_NS: u64 = 15 * 60 * 1_000_000_000;
@@ -160,7 +160,7 @@ pub fn plan(case: &Case, policy: &Policy) -> Vec<Wanted> {
     let mut wanted = Vec::new();
     if !restart.0.is_empty() {
         let node = Subject::node();
-        let decision = decide(case, policy, Action::RestartKubelet, &node);
+        let decision = decide(case, policy, Action::RestartKubelet, &node, restart.jump());
         wanted.extend(decision.map(|decision| restart.wanted(Action::RestartKubelet, node, decision)));
     }
     let mut evict: Vec<Group<'_>> = evict.into_values().collect();
@@ -168,7 +168,7 @@ pub fn plan(case: &Case, policy: &Policy) -> Vec<Wanted> {
     evict.sort_by_cached_key(|group| std::cmp::Reverse(group.lasts_until()));
     for group in evict {
         let subject = group.pod();
-        let decision = decide(case, policy, Action::EvictPod, &subject);
+        let decision = decide(case, policy, Action::EvictPod, &subject, group.jump());
         wanted.extend(decision.map(|decision| group.wanted(Action::EvictPod, subject, decision)));
     }
     // Before the clock rests nobody wants to hear of what is not done: much of it will be seen, or over, by then.
@@ -195,8 +195,12 @@ impl Group<'_> {
     fn wanted(&self, action: Action, subject: Subject, decision: Decision) -> Wanted {
         let mut impacts: Vec<u64> = self.0.iter().map(|impact| impact.id).collect();
         impacts.sort_unstable();
-        let jump = self.0.iter().map(|impact| impact.jump).max().unwrap_or(0);
-        Wanted { action, subject, jump, impacts, decision }
+        Wanted { action, subject, jump: self.jump(), impacts, decision }
+    }
+
+    /// The last of the jumps that did the harm.
+    fn jump(&self) -> u64 {
+        self.0.iter().map(|impact| impact.jump).max().unwrap_or(0)
     }
 
     fn lasts_until(&self) -> Option<BootNs> {
@@ -277,12 +281,11 @@ fn held_still(case: &Case, policy: &Policy) -> Result<(), BootNs> {
     if case.now >= until { Ok(()) } else { Err(until) }
 }
 
-/// Whether to, once it is clear that it helps. Nothing where all is said.
-fn decide(case: &Case, policy: &Policy, action: Action, subject: &Subject) -> Option<Decision> {
+/// Whether to, once it is clear that it helps. Nothing where all is said of the harm of that jump.
+fn decide(case: &Case, policy: &Policy, action: Action, subject: &Subject, jump: u64) -> Option<Decision> {
     let key = Key::of(action, subject);
-    let since = case.last_jump.unwrap_or_default();
     let past: Vec<&Remediation> =
-        case.past.iter().filter(|past| past.key() == key && past.at >= since).collect();
+        case.past.iter().filter(|past| past.key() == key && past.jump >= jump).collect();
     if !policy.by_hand {
         let is_said = |past: &&Remediation| match past.stage {
             Stage::DryRun => policy.mode == Mode::DryRun,

@@ -69,7 +69,7 @@ impl Reason {
             Self::NotCured => "it was done, and what it was for is not over",
             Self::ClockJumped => "the clock jumped before it was seen whether it helped",
             Self::Interrupted => "timejump ended while it was being done",
-            Self::GivenUp => "it failed too often since the last jump; it is for people to look at",
+            Self::GivenUp => "it failed too often; it is for people to look at",
         }
     }
 }

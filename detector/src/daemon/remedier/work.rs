@@ -351,12 +351,12 @@ impl Work {
             let open = self.case().map_or(all, |case| {
                 case.impacts.iter().filter(|impact| wanted.impacts.contains(&impact.id)).count()
             });
-            if open == 0 {
-                return (Stage::Succeeded, None, format!("{done}; {} over", are(all)));
-            }
             if !heard.is_empty() {
                 let reason = Reason::ClockJumped;
                 return (Stage::Failed, Some(reason), format!("{done}; {}", reason.words()));
+            }
+            if open == 0 {
+                return (Stage::Succeeded, None, format!("{done}; {} over", are(all)));
             }
             if Instant::now() >= until {
                 let words = format!(

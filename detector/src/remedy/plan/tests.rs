@@ -325,6 +325,9 @@ fn failures_are_waited_out_and_end_in_giving_up() {
     // Another jump is another matter.
     case.last_jump = Some(BootNs(56 * MINUTE));
     case.now = BootNs(90 * MINUTE);
+    assert!(plan(&case, &policy).is_empty(), "but one that did no harm is none");
+    case.impacts[0].jump = 3;
+    case.jumps.extend([jump(3, Verdict::Disruption)]);
     assert_eq!(only(&case, &policy), Decision::Now);
 }
 
