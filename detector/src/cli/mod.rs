@@ -3,8 +3,8 @@
 mod cluster;
 mod diagnose;
 mod exit;
-mod fleet;
 mod fix;
+mod fleet;
 mod generate;
 mod history;
 mod node;

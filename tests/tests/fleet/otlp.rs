@@ -10,7 +10,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use timejump::{daemon::DeliverySettings, serve::Doors};
+use timejump::{
+    daemon::{DeliverySettings, RemedySettings},
+    serve::Doors,
+};
 use timejump_tests::{
     collector::{Collector, Mood, Received},
     feed::{Feed, Line, Settings},
@@ -21,6 +24,7 @@ use super::rig::{DAY, SECOND, binary};
 
 fn feed(home: &Path, collector: &Collector) -> Feed {
     let settings = Settings {
+        remedy: RemedySettings::default(),
         doors: Doors::default(),
         state_dir: Some(home.join("state")),
         max_consumers: 4,

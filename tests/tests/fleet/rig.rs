@@ -13,7 +13,7 @@ use std::{
 use serde_json::{Value, json};
 use timejump::{
     clock::{SystemClocks, bracketed_offset},
-    daemon::{ApiserverSettings as JudgeSettings, DeliverySettings, NodeSettings},
+    daemon::{ApiserverSettings as JudgeSettings, DeliverySettings, NodeSettings, RemedySettings},
     fleet::{FleetAccess, Target},
     node::{
         Places,
@@ -139,6 +139,7 @@ impl Rig {
     fn daemon_with(&mut self, pod: &str, node: &str, looks: Option<NodeSettings>) {
         let door = PodDoor { address: "127.0.0.1:0".parse().unwrap(), proc: self.home.path().join("proc") };
         let settings = Settings {
+            remedy: RemedySettings::default(),
             doors: Doors { pod: Some(door), ..Doors::default() },
             state_dir: Some(self.home.path().join(node)),
             max_consumers: 16,

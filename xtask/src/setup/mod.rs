@@ -105,7 +105,10 @@ pub fn emulator() -> Result<()> {
 /// The message bus that tests have a made-up systemd on; the package starts no service.
 fn message_bus() -> Result<()> {
     if process::find("dbus-daemon").is_none() {
-        packages::install(&[Package { name: "dbus-daemon", why: "carries requests to a made-up systemd, in tests" }])?;
+        packages::install(&[Package {
+            name: "dbus-daemon",
+            why: "carries requests to a made-up systemd, in tests",
+        }])?;
     }
     ensure!(process::find("dbus-daemon").is_some(), "dbus-daemon is still not in PATH");
     Ok(())

@@ -12,12 +12,13 @@ use crate::{
     deliver::{
         Message,
         human::{count, standing, unwatched, victim},
-        impact_value, jump_value, printable,
+        impact_value, jump_value, printable, remedy_value,
         stream::Told,
         who,
     },
     impact::{Confidence, Impact, State},
     ledger::{Jump, Verdict},
+    remedy::{Remediation, Stage},
 };
 
 /// The record; nothing of what is no event. `observed` is what the node's wall clock shows now.
@@ -38,6 +39,14 @@ pub(super) fn record(told: &Told, observed: WallNs, boot_id: &str) -> Option<Log
             impact_body(impact),
             impact_value(impact),
             &*impact.boot_id,
+        ),
+        Message::Remedy(remedy) => (
+            "timejump.remedy",
+            Some(remedy.wall),
+            of_remedy(remedy),
+            format!("{}: {}", victim(&remedy.subject), remedy.message),
+            remedy_value(remedy),
+            &*remedy.boot_id,
         ),
         Message::Missed(missed) => (
             "timejump.lagged",
@@ -100,6 +109,13 @@ fn of_impact(impact: &Impact) -> SeverityNumber {
         (State::Resolved, _) | (State::Open, Confidence::Refuted) => SeverityNumber::Info,
         (State::Open, Confidence::Predicted) => SeverityNumber::Warn,
         (State::Open, Confidence::Observed) => SeverityNumber::Error,
+    }
+}
+
+fn of_remedy(remedy: &Remediation) -> SeverityNumber {
+    match remedy.stage {
+        Stage::Failed | Stage::GivenUp => SeverityNumber::Error,
+        _ => SeverityNumber::Info,
     }
 }
 
