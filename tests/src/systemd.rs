@@ -22,11 +22,7 @@ use anyhow::{Context, Result};
 use timejump::deliver::locked;
 use tokio::sync::oneshot;
 use zbus::{
-    DBusError,
-    connection::Builder,
-    interface,
-    object_server::SignalEmitter,
-    zvariant::{ObjectPath, OwnedObjectPath},
+    DBusError, connection::Builder, interface, object_server::SignalEmitter, zvariant::OwnedObjectPath,
 };
 
 /// A bus. It ends when it is dropped.
@@ -105,6 +101,9 @@ pub struct Systemd {
     _end: oneshot::Sender<()>,
 }
 
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const REMOVED: &str = "JobRemoved";
+
 /// The units that it knows.
 pub const UNITS: [&str; 2] = ["kubelet.service", "k3s-agent.service"];
 
@@ -177,11 +176,12 @@ fn path(text: String) -> Result<OwnedObjectPath, Refusal> {
 
 #[interface(name = "org.freedesktop.systemd1.Manager")]
 impl Manager {
-    async fn subscribe(&mut self) {
+    fn subscribe(&mut self) {
         self.subscribed = true;
     }
 
-    async fn get_unit(&self, name: &str) -> Result<OwnedObjectPath, Refusal> {
+    #[expect(clippy::unused_self, reason = "a method of the interface")]
+    fn get_unit(&self, name: &str) -> Result<OwnedObjectPath, Refusal> {
         known(name)?;
         path("/org/freedesktop/systemd1/unit/kubelet_2eservice".to_owned())
     }
@@ -209,19 +209,9 @@ impl Manager {
         // As early as it can be: before the answer that names the job. And another job of somebody else's.
         if self.subscribed {
             let other = path("/org/freedesktop/systemd1/job/4711".to_owned())?;
-            Self::job_removed(&emitter, 4711, other.as_ref(), "ssh.service", "failed").await?;
-            Self::job_removed(&emitter, self.jobs, job.as_ref(), name, result).await?;
+            emitter.emit(MANAGER, REMOVED, &(4711_u32, other, "ssh.service", "failed")).await?;
+            emitter.emit(MANAGER, REMOVED, &(self.jobs, &job, name, result)).await?;
         }
         Ok(job)
     }
-
-    /// A job has ended.
-    #[zbus(signal)]
-    async fn job_removed(
-        emitter: &SignalEmitter<'_>,
-        id: u32,
-        job: ObjectPath<'_>,
-        unit: &str,
-        result: &str,
-    ) -> zbus::Result<()>;
 }

@@ -118,9 +118,7 @@ impl<'a> Fix<'a> {
             Ok(_) => Some(cluster),
             Err(error) if args.kubeconfig.is_some() => return Err(Failure::new(exit::CONFIGURATION, error)),
             Err(error) => {
-                tracing::warn!(
-                    "{error}; no pod can be evicted, and nobody sees to it that one node at a time acts"
-                );
+                tracing::debug!("{error}");
                 None
             }
         };
@@ -165,6 +163,11 @@ impl<'a> Fix<'a> {
                 if self.daemon.is_none() && !self.offer.remedies.is_empty() {
                     self.print
                         .line("\nNo daemon runs here: this is what a diagnosis found (timejump diagnose).")?;
+                }
+                if self.means.cluster.is_none() && !self.offer.remedies.is_empty() {
+                    self.print.line(
+                        "\nNo apiserver is asked: no pod is evicted, and nobody sees to it that one node at a time acts.",
+                    )?;
                 }
                 if self.args.dry_run && !self.offer.remedies.is_empty() {
                     self.print.line(

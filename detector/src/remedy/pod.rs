@@ -108,12 +108,14 @@ mod tests {
         PodFacts::from(&serde_json::from_value::<Pod>(pod).unwrap())
     }
 
+    /// What is changed about a pod, and what is said then: by default, and with everything allowed.
+    type Row = (&'static str, fn(&mut serde_json::Value), Result<(), Reason>, Result<(), Reason>);
+
     #[test]
     fn each_rule_and_what_lifts_it() {
         let none = Allowances::default();
         let all = Allowances { system_critical: true, local_data: true };
-        type Change = fn(&mut serde_json::Value);
-        let cases: [(&str, Change, Result<(), Reason>, Result<(), Reason>); 13] = [
+        let cases: [Row; 13] = [
             ("as it is", |_| {}, Ok(()), Ok(())),
             (
                 "another one",

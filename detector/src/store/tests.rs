@@ -345,7 +345,7 @@ fn remedies_are_entries_like_others() {
     store.append(&[(1, Kept::Jump(jump(1, 5), None))], None).unwrap();
     store.append(&entries, None).unwrap();
     // As it was told last, where that was.
-    assert_eq!(store.remedies("boot").unwrap(), [failed.clone()]);
+    assert_eq!(store.remedies("boot").unwrap(), std::slice::from_ref(&failed));
     assert_eq!(store.remedy(1).unwrap(), Some(of_another.clone()));
     let replayed: Vec<_> = store
         .entries(1, 9)

@@ -51,7 +51,7 @@ pub(crate) struct Node {
 fn policy(mode: Mode) -> Policy {
     Policy {
         mode,
-        still_for_ns: u64::try_from(STILL.as_nanos()).unwrap(),
+        still_for_ns: u64::try_from(STILL.as_nanos()).expect("as the test has it"),
         per_hour: Some(3),
         by_hand: false,
         ..Policy::by_hand()
@@ -65,15 +65,15 @@ impl Node {
 
     /// Does this, too, when kubelet is restarted.
     pub(crate) fn restarting(mut too: impl FnMut() + Send + 'static) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let bus = Bus::start(home.path(), false).unwrap();
+        let home = tempfile::tempdir().expect("as the test has it");
+        let bus = Bus::start(home.path(), false).expect("as the test has it");
         let kubelet = Arc::new(AtomicU32::new(100));
         let restarted = Arc::clone(&kubelet);
         let systemd = Systemd::start(&bus, move |_| {
             restarted.fetch_add(1, Ordering::Relaxed);
             too();
         })
-        .unwrap();
+        .expect("as the test has it");
         let apiserver = apiserver(home.path(), 0);
         Self { home, apiserver, bus, systemd, kubelet, feed: None, jumps: 0 }
     }
@@ -116,13 +116,13 @@ impl Node {
                 ..RemedySettings::default()
             },
         };
-        let feed = Feed::start(&settings).unwrap();
+        let feed = Feed::start(&settings).expect("as the test has it");
         self.feed = Some(feed);
         self.csi(0);
     }
 
     pub(crate) fn stop(&mut self) {
-        self.feed.take().unwrap().end();
+        self.feed.take().expect("as the test has it").end();
     }
 
     pub(crate) fn csi(&self, pods: u64) {
@@ -131,11 +131,14 @@ impl Node {
             csi_pods: pods,
             ..CredentialsReport::default()
         };
-        *locked(&self.feed.as_ref().unwrap().credentials) = report;
+        *locked(&self.feed.as_ref().expect("as the test has it").credentials) = report;
     }
 
     fn take(&mut self, line: &Value) {
-        self.feed.as_mut().unwrap().take(Line::parse(&line.to_string()).unwrap());
+        self.feed
+            .as_mut()
+            .expect("as the test has it")
+            .take(Line::parse(&line.to_string()).expect("as the test has it"));
     }
 
     fn jump(&mut self, delta_ns: i64, comm: &str) -> u64 {
@@ -168,16 +171,19 @@ impl Node {
     fn until(&self, state: &str) -> Vec<Value> {
         let told = Mutex::new(Vec::new());
         let follow = async {
-            let address = self.home.path().join("s").display().to_string().parse().unwrap();
-            let mut client = timejump::deliver::grpc::Client::connect(&address, None).await.unwrap();
+            let address =
+                self.home.path().join("s").display().to_string().parse().expect("as the test has it");
+            let mut client =
+                timejump::deliver::grpc::Client::connect(&address, None).await.expect("as the test has it");
             let request = timejump::deliver::grpc::v1::WatchRequest {
                 start: Some(timejump::deliver::grpc::v1::watch_request::Start::AfterPosition(0)),
                 ..Default::default()
             };
-            let mut stream = client.watch(request).await.unwrap();
-            while let Some((_, message)) = stream.next().await.unwrap() {
+            let mut stream = client.watch(request).await.expect("as the test has it");
+            while let Some((_, message)) = stream.next().await.expect("as the test has it") {
                 let line = message.map(|message| json_line(&message));
-                let line: Value = line.map_or(Value::Null, |line| serde_json::from_str(&line).unwrap());
+                let line: Value =
+                    line.map_or(Value::Null, |line| serde_json::from_str(&line).expect("as the test has it"));
                 if line["type"] == "remedy" {
                     locked(&told).push(line.clone());
                     if line["state"] == state {
@@ -187,7 +193,7 @@ impl Node {
             }
         };
         let found = block_on(async { tokio::time::timeout(PATIENCE, follow).await });
-        let told = told.into_inner().unwrap();
+        let told = told.into_inner().expect("as the test has it");
         assert!(found.is_ok(), "no {state}: {told:#?}");
         told
     }
@@ -207,7 +213,7 @@ impl Node {
 }
 
 fn states(told: &[Value]) -> Vec<&str> {
-    told.iter().map(|line| line["state"].as_str().unwrap()).collect()
+    told.iter().map(|line| line["state"].as_str().expect("as the test has it")).collect()
 }
 
 #[test]
@@ -272,8 +278,10 @@ fn a_dry_run_does_all_but_that_and_says_it_once() {
 }
 
 fn stored(node: &Node) -> Vec<timejump::remedy::Remediation> {
-    let store = timejump::store::read_only(&node.state_dir()).unwrap().unwrap();
-    store.remedies(BOOT_ID).unwrap()
+    let store = timejump::store::read_only(&node.state_dir())
+        .expect("as the test has it")
+        .expect("as the test has it");
+    store.remedies(BOOT_ID).expect("as the test has it")
 }
 
 #[test]

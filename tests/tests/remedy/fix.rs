@@ -36,15 +36,15 @@ struct Kubelet {
 impl Kubelet {
     fn start(home: &Path) -> Self {
         let program = home.join("kubelet");
-        fs::copy("/bin/sleep", &program).unwrap();
-        let child = Command::new(&program).arg("600").spawn().unwrap();
+        fs::copy("/bin/sleep", &program).expect("as the test has it");
+        let child = Command::new(&program).arg("600").spawn().expect("as the test has it");
         Self { program, child }
     }
 
     fn restart(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.child = Command::new(&self.program).arg("600").spawn().unwrap();
+        self.child.kill().expect("as the test has it");
+        self.child.wait().expect("as the test has it");
+        self.child = Command::new(&self.program).arg("600").spawn().expect("as the test has it");
     }
 }
 

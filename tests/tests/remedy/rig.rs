@@ -12,10 +12,10 @@ pub(crate) const NAMESPACE: &str = "timejump";
 pub(crate) fn apiserver(home: &Path, ahead_ns: i64) -> Apiserver {
     let offset = timejump_tests::sys::clock::wall_ns() - timejump_tests::sys::clock::boot_ns();
     let settings = Settings::with_offset(offset.saturating_add(ahead_ns));
-    let apiserver = Apiserver::start(&home.join("ca.crt"), &settings).unwrap();
+    let apiserver = Apiserver::start(&home.join("ca.crt"), &settings).expect("as the test has it");
     apiserver.trust(Trust::Everybody);
-    std::fs::write(home.join("token"), "t").unwrap();
-    apiserver.write_kubeconfig(&home.join("kubeconfig"), &home.join("token")).unwrap();
+    std::fs::write(home.join("token"), "t").expect("as the test has it");
+    apiserver.write_kubeconfig(&home.join("kubeconfig"), &home.join("token")).expect("as the test has it");
     apiserver
 }
 
@@ -40,5 +40,9 @@ pub(crate) fn pod(apiserver: &Apiserver, name: &str) {
 }
 
 pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("as the test has it")
+        .block_on(work)
 }
