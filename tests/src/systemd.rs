@@ -7,7 +7,6 @@
 //! | jobs are told of only once somebody has subscribed | the same |
 //! | `NoSuchUnit` | the same |
 //! | whom the bus lets through, and in which words it refuses | the bus itself |
-#![expect(missing_docs, reason = "zbus makes methods of its own for signals")]
 
 use std::{
     fs,

@@ -128,7 +128,7 @@ impl Daemon {
         let last_remedy = left.last_remedy;
         // Those of this boot are taken already.
         let outlived = std::mem::take(&mut left.impacts);
-        let (delivered, begins_after) = (std::mem::take(&mut left.deliveries), left.last_position);
+        let (came_so_far, begins_after) = (std::mem::take(&mut left.deliveries), left.last_position);
         let hub = Hub::new(settings.max_consumers, left.last_position);
         let start = |error: io::Error| DaemonError::Start(error.to_string());
         let (journal, shared) =
@@ -162,7 +162,7 @@ impl Daemon {
         let stock = Stock {
             hub: Arc::clone(&hub),
             store: Arc::clone(&shared.store),
-            left: delivered,
+            left: came_so_far,
             boot_id: Arc::clone(&engine.boot_id),
             begins_after,
         };

@@ -105,12 +105,14 @@ impl Shared {
             return self.tunnel(head, pod);
         }
         let (status, media, body) = match refused {
-            Some((code, reason, message)) => (code, "application/json", text(refusal(code, reason, message))),
+            Some((code, reason, message)) => {
+                (code, "application/json", text(&refusal(code, reason, message)))
+            }
             None if health => (200, "text/plain; charset=utf-8", Either::Left(Full::from("ok"))),
             None => {
                 let method = head.method.as_str();
                 match locked(&self.objects).answer(method, target, kind.unwrap_or_default(), &body) {
-                    Answer::Whole(status, value) => (status, "application/json", text(value)),
+                    Answer::Whole(status, value) => (status, "application/json", text(&value)),
                     Answer::Watch(frames) => {
                         (200, "application/json", Either::Right(StreamBody::new(frames)))
                     }
@@ -143,7 +145,7 @@ impl Shared {
             Err((code, reason, message)) => Response::builder()
                 .status(code)
                 .header(header::CONTENT_TYPE, "application/json")
-                .body(text(refusal(code, reason, &message))),
+                .body(text(&refusal(code, reason, &message))),
         };
         response.map_err(io::Error::other)
     }
@@ -159,7 +161,7 @@ impl Shared {
     }
 }
 
-fn text(value: Value) -> Body {
+fn text(value: &Value) -> Body {
     Either::Left(Full::from(value.to_string()))
 }
 

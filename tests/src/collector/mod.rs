@@ -201,7 +201,7 @@ impl LogsService for Service {
                 received.truncate(received.len() - rejected);
                 *locked(&self.0.rejected) += rejected as u64;
                 response.partial_success = Some(ExportLogsPartialSuccess {
-                    rejected_log_records: rejected as i64,
+                    rejected_log_records: i64::try_from(rejected).unwrap_or(i64::MAX),
                     error_message: "these are not to our taste".into(),
                 });
             }

@@ -66,7 +66,7 @@ impl Feed {
     pub fn start(settings: &Settings) -> Result<Self> {
         let (shelf, mut left) = open_store(settings.state_dir.as_deref())?;
         let last_remedy = left.last_remedy;
-        let (delivered, begins_after) = (std::mem::take(&mut left.deliveries), left.last_position);
+        let (came_so_far, begins_after) = (std::mem::take(&mut left.deliveries), left.last_position);
         let hub = Hub::new(settings.max_consumers, left.last_position);
         let (journal, shared) = Journal::start(shelf, Arc::clone(&hub), 0).context("the journal")?;
         let opened = settings.doors.open();
@@ -89,7 +89,7 @@ impl Feed {
         let stock = Stock {
             hub: Arc::clone(&hub),
             store: Arc::clone(&shared.store),
-            left: delivered,
+            left: came_so_far,
             boot_id: Arc::clone(&locked(&account).boot_id),
             begins_after,
         };

@@ -5,12 +5,15 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::PathBuf,
     process::{Child, ChildStdin, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use timejump_tests::apiserver::{Apiserver, Kind, Settings, Trust};
+use timejump_tests::{
+    apiserver::{Apiserver, Kind, Settings, Trust},
+    sys::clock::Deadline,
+};
 
 const FEED: &str = env!("CARGO_BIN_EXE_timejump-feed");
 pub(crate) const SECOND: i64 = 1_000_000_000;
@@ -21,7 +24,7 @@ pub(crate) const BOOTED: i64 = 1_707_177_752 * SECOND;
 /// A secret that must not be seen anywhere.
 const TOKEN: &str = "header.payload.s3cr3t-signature";
 /// Longer than any of this takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A node whose jumps are made up, and its apiserver.
 pub(crate) struct Rig {
@@ -156,10 +159,10 @@ impl Rig {
 
     /// Waits for it.
     pub(crate) fn until(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
-        let began = Instant::now();
+        let deadline = Deadline::after(PATIENCE);
         while !is_so(self) {
             assert!(
-                began.elapsed() < PATIENCE,
+                !deadline.passed(),
                 "{what}: not so; Events {:#?}, history {:?}, log:\n{}",
                 self.events(),
                 self.apiserver.objects().history(),

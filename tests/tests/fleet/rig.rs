@@ -32,7 +32,7 @@ pub const PORT: u16 = 9869;
 /// Where the pods are.
 pub const NAMESPACE: &str = "timejump";
 /// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 pub const SECOND: i64 = 1_000_000_000;
 pub const DAY: i64 = 86_400 * SECOND;
 

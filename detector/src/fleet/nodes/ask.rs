@@ -110,6 +110,6 @@ async fn answers(pods: &Api<Pod>, pod: &str, port: u16) -> Result<Answers, Tunne
     let all = async {
         tokio::try_join!(of_status.status(), of_jumps.list_jumps(newest), of_incident.incident(Which::Last))
     };
-    let (status, (jumps, _), incident) = reached.ask(all).await?;
+    let (status, (jumps, _), incident) = Box::pin(reached.ask(all)).await?;
     Ok(Answers { status, last: jumps.into_iter().next(), incident })
 }

@@ -39,7 +39,7 @@ type Key = (Kind, String, String);
 #[derive(Debug)]
 pub struct Objects {
     version: u64,
-    objects: BTreeMap<Key, Value>,
+    kept: BTreeMap<Key, Value>,
     log: Vec<Change>,
     changes: broadcast::Sender<Change>,
     /// Namespaces that are being deleted.
@@ -47,7 +47,7 @@ pub struct Objects {
     /// What nobody may: a verb and a resource.
     forbidden: BTreeSet<(String, String)>,
     /// Pods that a disruption budget keeps.
-    kept: BTreeSet<(String, String)>,
+    budgeted: BTreeSet<(String, String)>,
     /// Whether Events of Nodes are taken in `kube-system` alone, as by 1.20.
     nodes_in_kube_system: bool,
     /// Requests that changed something, or would have: verb and path, and the status.
@@ -74,12 +74,12 @@ impl Default for Objects {
     fn default() -> Self {
         Self {
             version: 1,
-            objects: BTreeMap::new(),
+            kept: BTreeMap::new(),
             log: Vec::new(),
             changes: broadcast::channel(CHANGES).0,
             ending: BTreeSet::new(),
             forbidden: BTreeSet::new(),
-            kept: BTreeSet::new(),
+            budgeted: BTreeSet::new(),
             nodes_in_kube_system: false,
             history: Vec::new(),
         }
@@ -97,19 +97,19 @@ impl Objects {
     /// Takes one away, as somebody else would.
     pub fn remove(&mut self, kind: Kind, namespace: &str, name: &str) {
         let key = (kind, namespace.to_owned(), name.to_owned());
-        if let Some(object) = self.objects.remove(&key) {
+        if let Some(object) = self.kept.remove(&key) {
             self.changed("DELETED", key, object);
         }
     }
 
     /// All of a kind.
     pub fn all(&self, kind: Kind) -> Vec<Value> {
-        self.objects.iter().filter(|((of, ..), _)| *of == kind).map(|(_, object)| object.clone()).collect()
+        self.kept.iter().filter(|((of, ..), _)| *of == kind).map(|(_, object)| object.clone()).collect()
     }
 
     /// One of them.
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Value> {
-        self.objects.get(&(kind, namespace.to_owned(), name.to_owned()))
+        self.kept.get(&(kind, namespace.to_owned(), name.to_owned()))
     }
 
     /// A namespace begins to end.
@@ -131,9 +131,9 @@ impl Objects {
     pub fn keep_pod(&mut self, namespace: &str, name: &str, keep: bool) {
         let pod = (namespace.to_owned(), name.to_owned());
         if keep {
-            self.kept.insert(pod);
+            self.budgeted.insert(pod);
         } else {
-            self.kept.remove(&pod);
+            self.budgeted.remove(&pod);
         }
     }
 
@@ -191,7 +191,7 @@ impl Objects {
             ("patch", "" | "status") => {
                 let old = self.found(&key, route)?.clone();
                 let new = patch::apply(route, kind, &old, &sent()?)?;
-                self.update(key, route, &old, new)
+                self.update(&key, route, &old, new)
             }
             ("update", "" | "status") => {
                 let old = self.found(&key, route)?.clone();
@@ -203,11 +203,11 @@ impl Objects {
                         "must be specified for an update",
                     ));
                 }
-                self.update(key, route, &old, new)
+                self.update(&key, route, &old, new)
             }
             ("delete", "") => {
                 let object = self.found(&key, route)?.clone();
-                self.objects.remove(&key);
+                self.kept.remove(&key);
                 self.changed("DELETED", key, object.clone());
                 Ok(Answer::Whole(200, object))
             }
@@ -217,7 +217,7 @@ impl Objects {
 
     fn list(&self, route: &Route) -> Value {
         let items: Vec<_> = self
-            .objects
+            .kept
             .iter()
             .filter(|(key, object)| route.takes(key, object))
             .map(|(_, object)| object)
@@ -243,26 +243,26 @@ impl Objects {
             return Err(Refusal::OtherNamespace);
         }
         if self.ending.contains(&route.namespace) {
-            return Err(Refusal::NamespaceEnds(route.clone(), name_of(&object)));
+            return Err(Refusal::NamespaceEnds(Box::new(route.clone()), name_of(&object)));
         }
         if route.kind == Kind::Event {
             event::check_new(route, &object, self.nodes_in_kube_system)?;
         }
         let name = name_of(&object);
         let key = (route.kind, route.namespace.clone(), name.clone());
-        if self.objects.contains_key(&key) {
-            return Err(Refusal::AlreadyExists(route.clone(), name));
+        if self.kept.contains_key(&key) {
+            return Err(Refusal::AlreadyExists(Box::new(route.clone()), name));
         }
         object["metadata"]["namespace"] = route.namespace.clone().into();
         self.set(key.clone(), object);
-        Ok(Answer::Whole(201, self.objects[&key].clone()))
+        Ok(Answer::Whole(201, self.kept[&key].clone()))
     }
 
-    fn update(&mut self, key: Key, route: &Route, old: &Value, mut new: Value) -> Result<Answer, Refusal> {
+    fn update(&mut self, key: &Key, route: &Route, old: &Value, mut new: Value) -> Result<Answer, Refusal> {
         let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
         new["metadata"]["namespace"] = old["metadata"]["namespace"].clone();
         if version(&new) != version(old) {
-            return Err(Refusal::Conflict(route.clone()));
+            return Err(Refusal::Conflict(Box::new(route.clone())));
         }
         if route.kind == Kind::Event {
             event::check_change(route, old, &new)?;
@@ -271,22 +271,22 @@ impl Objects {
             return Ok(Answer::Whole(200, new));
         }
         self.set(key.clone(), new);
-        Ok(Answer::Whole(200, self.objects[&key].clone()))
+        Ok(Answer::Whole(200, self.kept[key].clone()))
     }
 
     /// policy/v1, `pods/eviction`.
     fn evict(&mut self, key: &Key, route: &Route, eviction: &Value) -> Result<Answer, Refusal> {
         let pod = self.found(key, route)?.clone();
-        if self.kept.contains(&(route.namespace.clone(), route.name.clone())) {
+        if self.budgeted.contains(&(route.namespace.clone(), route.name.clone())) {
             return Err(Refusal::Disruption);
         }
         let wanted = eviction["deleteOptions"]["preconditions"]["uid"].as_str();
         if wanted.is_some_and(|uid| pod["metadata"]["uid"] != uid) {
-            return Err(Refusal::Conflict(route.clone()));
+            return Err(Refusal::Conflict(Box::new(route.clone())));
         }
         let dry = eviction["deleteOptions"]["dryRun"].as_array().is_some_and(|list| !list.is_empty());
         if !dry {
-            self.objects.remove(key);
+            self.kept.remove(key);
             self.changed("DELETED", key.clone(), pod);
         }
         let success =
@@ -295,24 +295,24 @@ impl Objects {
     }
 
     fn found(&self, key: &Key, route: &Route) -> Result<&Value, Refusal> {
-        self.objects.get(key).ok_or_else(|| Refusal::NotFound(route.clone()))
+        self.kept.get(key).ok_or_else(|| Refusal::NotFound(Box::new(route.clone())))
     }
 
     fn set(&mut self, key: Key, mut object: Value) {
-        let what = if self.objects.contains_key(&key) { "MODIFIED" } else { "ADDED" };
+        let what = if self.kept.contains_key(&key) { "MODIFIED" } else { "ADDED" };
         object["kind"] = key.0.name().into();
         object["apiVersion"] = key.0.api_version().into();
         if object["metadata"]["uid"].is_null() {
             object["metadata"]["uid"] = format!("00000000-0000-4000-8000-{:012}", self.version).into();
         }
-        self.objects.insert(key.clone(), object.clone());
+        self.kept.insert(key.clone(), object.clone());
         self.changed(what, key, object);
     }
 
     fn changed(&mut self, what: &'static str, key: Key, mut object: Value) {
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
-        if let Some(kept) = self.objects.get_mut(&key) {
+        if let Some(kept) = self.kept.get_mut(&key) {
             kept["metadata"]["resourceVersion"] = object["metadata"]["resourceVersion"].clone();
         }
         let change = Change { version: self.version, what, key, object };

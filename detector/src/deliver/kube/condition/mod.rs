@@ -86,7 +86,8 @@ impl Condition {
         let mut wait = BACKOFF.0;
         loop {
             let now = BootNs(SystemClocks.boottime_ns());
-            let state = match State::read(&locked(store), &self.boot_id, now) {
+            let read = State::read(&locked(store), &self.boot_id, now);
+            let state = match read {
                 Ok(state) => state,
                 Err(error) => {
                     tracing::debug!("condition {TYPE}: {error}");

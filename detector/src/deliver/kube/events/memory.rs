@@ -38,6 +38,7 @@ pub(super) struct Series {
 }
 
 /// As much of a jump as Events of its victims tell.
+#[expect(clippy::struct_field_names, reason = "the unit is part of the name")]
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Remembered {
     pub(super) delta_ns: i64,

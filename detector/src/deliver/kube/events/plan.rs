@@ -239,12 +239,11 @@ impl<'a> Planner<'a> {
     fn put(&mut self, write: Write) {
         let (Write::Create(event) | Write::Series(event)) = &write;
         let name = event.metadata.name.clone().unwrap_or_default();
-        match self.places.get(&name) {
-            Some(&place) => self.writes[place].event_mut().series.clone_from(&event.series),
-            None => {
-                self.places.insert(name, self.writes.len());
-                self.writes.push(write);
-            }
+        if let Some(&place) = self.places.get(&name) {
+            self.writes[place].event_mut().series.clone_from(&event.series);
+        } else {
+            self.places.insert(name, self.writes.len());
+            self.writes.push(write);
         }
     }
 }

@@ -103,6 +103,7 @@ impl Bench {
     }
 }
 
+#[expect(clippy::ref_option, reason = "what Kubernetes' types have")]
 fn field(field: &Option<String>) -> &str {
     field.as_deref().unwrap_or_default()
 }
