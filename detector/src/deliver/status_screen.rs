@@ -87,7 +87,11 @@ fn daemon_lines(daemon: &DaemonReport) -> String {
         } else {
             format!("{}; waiting, {} delivered so far", delivery.state, delivery.delivered)
         };
-        field(&delivery.sink.replace('_', " "), format!("{}: {state}", delivery.place));
+        let given_up = match delivery.given_up {
+            0 => String::new(),
+            count => format!(", {count} given up"),
+        };
+        field(&delivery.sink.replace('_', " "), format!("{}: {state}{given_up}", delivery.place));
     }
     let consumers = daemon.consumers;
     let mut line = format!("{} of at most {}", consumers.now, consumers.limit);
