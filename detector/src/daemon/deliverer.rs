@@ -3,9 +3,10 @@
 use std::{
     io,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::sleep};
 
 use super::{host::host_name, journal::Teller, worker::Worker};
 use crate::{
@@ -18,6 +19,9 @@ use crate::{
     },
     store::{Delivery, Store},
 };
+
+/// Jumps within so long of one are heard as one.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Where the stream is taken to.
 #[derive(Clone, Debug, Default)]
@@ -100,9 +104,11 @@ impl Deliverer {
                     deliver(sink, source, report, async |delivery| teller.delivered(delivery).await).await;
                 }
             };
-            // After a jump credentials and certificates are looked at anew.
+            // After a jump credentials and certificates are looked at anew; in a storm of them once in a while.
             let listen = async {
                 while heard.recv().await.is_some() {
+                    sleep(SETTLE).await;
+                    while heard.try_recv().is_ok() {}
                     cluster.forget();
                     changed.notify_waiters();
                 }
