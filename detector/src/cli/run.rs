@@ -82,17 +82,17 @@ pub(super) struct RunArgs {
     /// Serve nothing: neither stream nor metrics
     #[arg(long, conflicts_with_all = ["socket", "socket_group", "listen", "pod_listen", "http"])]
     no_listen: bool,
-    #[command(flatten)]
-    node: NodeArgs,
-    #[command(flatten)]
-    cluster: ClusterArgs,
-    #[command(flatten)]
-    otlp: OtlpArgs,
-    #[command(flatten)]
-    remedy: RemedyArgs,
     /// Consumers that may follow the stream at once
     #[arg(long, value_name = "N", default_value_t = 256)]
     max_consumers: u16,
+    #[command(flatten, next_help_heading = "Victims")]
+    node: NodeArgs,
+    #[command(flatten, next_help_heading = "Kubernetes")]
+    cluster: ClusterArgs,
+    #[command(flatten, next_help_heading = "OpenTelemetry")]
+    otlp: OtlpArgs,
+    #[command(flatten, next_help_heading = "Remedies")]
+    remedy: RemedyArgs,
 }
 
 impl RunArgs {

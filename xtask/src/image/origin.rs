@@ -31,18 +31,17 @@ impl Origin {
             // An archive of the source has no commit.
             None => git(layout, &["log", "-1", "--format=%ct"]).unwrap_or_else(|_| "0".to_owned()),
         };
-        let epoch_s = seconds.trim().parse().with_context(|| format!("{EPOCH}: {seconds:?} is no number"))?;
-        let created = process::stdout(Command::new("date").args([
-            "-u",
-            "-d",
-            &format!("@{epoch_s}"),
-            "+%Y-%m-%dT%H:%M:%SZ",
-        ]))?;
+        let epoch_s: u64 =
+            seconds.trim().parse().with_context(|| format!("{EPOCH}: {seconds:?} is no number"))?;
+        let created = i64::try_from(epoch_s)
+            .ok()
+            .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+            .with_context(|| format!("{EPOCH}: {epoch_s} is beyond the years that can be written"))?;
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             revision: revision(layout),
             epoch_s,
-            created: created.trim().to_owned(),
+            created: created.to_string(),
         })
     }
 }
