@@ -124,7 +124,7 @@ class Finding(Case):
         methods = set(client.pool.FindServiceByName(TIMEJUMP).methods_by_name)
         self.assertEqual(
             methods,
-            {"Watch", "ListJumps", "GetJump", "ListImpacts", "ListContainers", "ListTokens", "GetIncident", "GetStatus"},
+            {"Watch", "ListJumps", "GetJump", "ListImpacts", "ListContainers", "ListTokens", "GetIncident", "GetStatus", "PlanRemedies"},
         )
 
     def test_reflection_answers_in_both_versions(self):
