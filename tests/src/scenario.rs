@@ -313,7 +313,7 @@ pub const BOOTS: &[Boot] = &[
         machine: &["--containerd", "trixie", "--memory", "1536"],
         follows: None,
         scenarios: &["own_pod", "stats_foretold", "stats_restart"],
-        timeout_seconds: 600,
+        timeout_seconds: 900,
         mostly_waits: true,
     },
     Boot {
@@ -334,7 +334,8 @@ pub fn deadline_seconds(scenario: &str) -> u64 {
     match scenario {
         "real_incident" => 1700,
         "stats_foretold" => 420,
-        "stuck_consumer" | "stats_restart" | "token_incident" | "capabilities" | "own_pod" => 180,
+        "stuck_consumer" | "stats_restart" | "token_incident" | "capabilities" => 180,
+        "own_pod" => 300,
         "killed_in_a_storm" | "replay_then_live" | "disk_full" | "hammer" | "small_ring" | "start_stop"
         | "chronyd_makestep" => 120,
         _ => 60,
