@@ -9,7 +9,8 @@ use crate::{
     store::{Lasting, Store},
 };
 
-/// A jump that is no correction is shown for so long, whatever it spoils: a heartbeat at least.
+/// A jump that is no correction and spoils nothing is shown for so long: a heartbeat at least. One that does is shown as long
+/// as that lasts.
 const SHOWN: u64 = 300_000_000_000;
 
 /// What the condition says.
@@ -30,7 +31,8 @@ impl State {
 
     fn of(lasting: Lasting, jump: Option<&Jump>, now: BootNs) -> Self {
         let until = jump.map(|jump| BootNs(jump.at.0.saturating_add(SHOWN)));
-        let is_shown = lasting.impacts > 0 || until.is_some_and(|until| now < until);
+        let spoils = jump.is_some_and(|jump| lasting.last_with_any >= Some(jump.sequence));
+        let is_shown = lasting.impacts > 0 || (!spoils && until.is_some_and(|until| now < until));
         let shown = jump.filter(|_| is_shown).map(|jump| {
             format!(
                 "the wall clock jumped by {} from {} to {}, by {} of {} (jump {})",
@@ -119,6 +121,7 @@ mod tests {
             endless: 0,
             until_boot: Some(BootNs(90_000 * SECOND)),
             jump: Some(7),
+            last_with_any: Some(7),
         };
         let state = State::of(lasting, Some(&at(100)), BootNs(50_000 * SECOND));
         assert_eq!(
@@ -127,6 +130,9 @@ mod tests {
         );
         let message = state.message();
         assert!(message.contains("3 impacts of 2 pods, the last one until 1d 1h after boot"), "{message}");
+        // It ends with the last of them, at once.
+        let over = Lasting { last_with_any: Some(8), ..Lasting::default() };
+        assert!(!State::of(over, Some(&at(100)), BootNs(120 * SECOND)).is_true());
         // Of a jump that is no longer in the store, or of an earlier boot.
         let message = State::of(lasting, None, BootNs(0)).message();
         assert!(message.starts_with("because of jump 7: 3 impacts of 2 pods"), "{message}");
