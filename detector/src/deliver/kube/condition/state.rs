@@ -60,7 +60,7 @@ impl State {
     }
 
     pub(super) fn message(&self) -> String {
-        let Lasting { impacts, pods, endless, until_boot, jump } = self.lasting;
+        let Lasting { impacts, pods, endless, until_boot, jump, last_with_any: _ } = self.lasting;
         let Some(first) = jump.filter(|_| impacts > 0) else {
             let steady = "no jump of the wall clock spoils anything on this node";
             return self.shown.clone().unwrap_or_else(|| steady.to_owned());
