@@ -18,8 +18,6 @@ pub struct Lasting {
     pub until_boot: Option<BootNs>,
     /// The first jump that they are of.
     pub jump: Option<u64>,
-    /// The last jump that ever had an impact, whether that lasts or not.
-    pub last_with_any: Option<u64>,
 }
 
 impl Store {
@@ -29,8 +27,7 @@ impl Store {
             .prepare_cached(
                 "SELECT count(*), count(DISTINCT CASE WHEN json_extract(subject, '$.kind') = 'pod' THEN \
                  json_extract(subject, '$.uid') END), count(*) - count(until_boottime_ns), max(until_boottime_ns), \
-                 min(jump), (SELECT max(jump) FROM impacts) FROM impacts WHERE state = 'open' AND confidence <> \
-                 'refuted'",
+                 min(jump) FROM impacts WHERE state = 'open' AND confidence <> 'refuted'",
             )?
             .query_row([], |row| {
                 let maybe = |column| {
@@ -43,7 +40,6 @@ impl Store {
                     endless: rows::unsigned(row, 2)?,
                     until_boot: maybe(3)?.map(BootNs),
                     jump: maybe(4)?,
-                    last_with_any: maybe(5)?,
                 })
             })
     }

@@ -10,12 +10,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 use timejump::node::tokens::{Claims, read_volume};
 
 use super::live::{PODS, VOLUMES, volume};
 use crate::{
-    apiserver::{Apiserver, Kind, Settings, Trust},
+    apiserver::{Apiserver, Settings},
     cli::Cli,
     stage::Stage,
     step::Way,
@@ -24,8 +24,6 @@ use crate::{
 
 /// How many tokens its pods have.
 pub const TOKENS: usize = PODS.len() * VOLUMES.len();
-/// The name of its Node.
-const NODE: &str = "worker-1";
 /// How long this kubelet may take to sync, and a daemon to ask the apiserver.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often something is looked at again.
@@ -59,35 +57,6 @@ impl<'a> Rig<'a> {
     pub fn options(&self) -> [String; 4] {
         // Its CA is what kubelet gives to pods.
         ["--apiserver", &self.apiserver.url(), "--apiserver-interval", "1s"].map(str::to_owned)
-    }
-
-    /// What a daemon is told to tell the cluster. Its own token is that of the first pod: kubelet replaces it as it does
-    /// others, and the apiserver judges it by its own clock.
-    pub fn cluster_options(&self) -> Result<Vec<String>> {
-        self.apiserver.trust(Trust::ByClaims);
-        let node = json!({ "metadata": { "name": NODE }, "status": { "conditions": [] } });
-        self.apiserver.objects().put(Kind::Node, node);
-        let (name, file) = VOLUMES[0];
-        let kubeconfig = self.stage.bench.dir.join("kubeconfig");
-        self.apiserver.write_kubeconfig(&kubeconfig, &volume(&self.root, PODS[0], name).join(file))?;
-        let kubeconfig = kubeconfig.to_str().context("a path of text")?;
-        Ok(["--node-name", NODE, "--events", "--condition", "--kubeconfig", kubeconfig]
-            .map(str::to_owned)
-            .into())
-    }
-
-    /// The Events of that reason that the apiserver has.
-    pub fn events(&self, reason: &str) -> Vec<Value> {
-        let events = self.apiserver.objects().all(Kind::Event);
-        events.into_iter().filter(|event| event["reason"] == reason).collect()
-    }
-
-    /// Whether the Node says that a jump spoils something; nothing as long as it says nothing.
-    pub fn condition(&self) -> Option<bool> {
-        let objects = self.apiserver.objects();
-        let conditions = objects.get(Kind::Node, "", NODE)?["status"]["conditions"].as_array()?;
-        let ours = conditions.iter().find(|condition| condition["type"] == "ClockJump")?;
-        Some(ours["status"] == "True")
     }
 
     /// Waits until a daemon knows the apiserver's clock: it says nothing of tokens before.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use serde_json::Value;
 
 use crate::cli::Cli;
 use crate::daemon::{Daemon, Options};
@@ -39,12 +38,9 @@ pub(super) fn token_incident(stage: &Stage) -> Result<()> {
     let mut daemon = start_daemon(&rig)?;
     rig.together(EXCURSION_NS)?;
     daemon.next_jump()?;
-    until("the jump's Event", || rig.events("ClockJumped").len() == 1)?;
-    until("the Node's condition", || rig.condition() == Some(true))?;
     rig.all_issued_after(rig.apiserver.wall_ns() - seconds(60))?;
     refused_after_the_way_back(&mut rig, &mut daemon)?;
     cured_by_a_restart(&mut rig, &mut daemon)?;
-    told_to_the_cluster(&rig)?;
     node_alone(&mut rig, &mut daemon)?;
     apiserver_alone(&mut rig, &mut daemon)?;
     daemon.abort()?;
@@ -84,43 +80,6 @@ fn refused_after_the_way_back(rig: &mut Rig<'_>, daemon: &mut Daemon) -> Result<
     // By the volumes' own stamps alone: that it went back, and by at least so much.
     let [back] = diagnosis.jumps()[..] else { anyhow::bail!("{diagnosis:?}") };
     ensure!((-EXCURSION_NS - HOUR_NS..-EXCURSION_NS + HOUR_NS).contains(&back), "{diagnosis:?}");
-    Ok(())
-}
-
-/// The daemon's own token was refused, too: what it had to tell waited until kubelet had given it another.
-fn told_to_the_cluster(rig: &Rig<'_>) -> Result<()> {
-    until("all Events", || {
-        rig.events("ClockJumped").len() == 2 && rig.events("ClockJumpRecovered").len() >= PODS.len()
-    })?;
-    let jumps = rig.events("ClockJumped");
-    let note = |event: &Value| event["note"].as_str().unwrap_or_default().to_owned();
-    for (jump, sign) in jumps.iter().zip(["+", "-"]) {
-        let note = note(jump);
-        ensure!(note.starts_with(&format!("The wall clock jumped by {sign}5")), "{note}");
-        ensure!(note.contains(" (exactly), from 20") && note.contains(" of timejump-guest["), "{note}");
-        println!("{note}");
-    }
-    let refused = rig.events("TokenNotYetValid");
-    ensure!(refused.len() == PODS.len(), "one for each pod: {refused:?}");
-    for pod in PODS {
-        let of = refused.iter().find(|event| event["regarding"]["uid"] == uid(pod));
-        let event = of.with_context(|| format!("no Event of {pod}: {refused:?}"))?;
-        ensure!(event["regarding"]["kind"] == "Pod" && event["type"] == "Warning", "{event}");
-        ensure!(event["metadata"]["namespace"] == event["regarding"]["namespace"], "{event}");
-        ensure!(note(event).contains("remedy: restart kubelet"), "{event}");
-        println!("{}", note(event));
-    }
-    let refusals = rig.apiserver.objects().history().iter().filter(|(_, status)| *status >= 400).count();
-    ensure!(refusals == 0, "an Event was not as it must be: {:?}", rig.apiserver.objects().history());
-    until("the Node's condition", || rig.condition() == Some(false))
-}
-
-fn until(what: &str, is_so: impl Fn() -> bool) -> Result<()> {
-    let deadline = Deadline::after(TELLING);
-    while !is_so() {
-        ensure!(!deadline.passed(), "{what}: not within {TELLING:?}");
-        sleep(Duration::from_millis(50));
-    }
     Ok(())
 }
 
@@ -241,9 +200,7 @@ fn no_signature_anywhere(directory: &Path, core: &Path) -> Result<()> {
 
 /// A daemon on this node, which knows the apiserver's clock.
 fn start_daemon(rig: &Rig<'_>) -> Result<Daemon> {
-    let mut arguments: Vec<_> = rig.options().into();
-    arguments.extend(rig.cluster_options()?);
-    let daemon = rig.stage.daemon_with(&Options { arguments, ..Options::default() })?;
+    let daemon = rig.stage.daemon_with(&Options { arguments: rig.options().into(), ..Options::default() })?;
     rig.clock_is_known(&cli(rig, &daemon))?;
     Ok(daemon)
 }

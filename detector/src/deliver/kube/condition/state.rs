@@ -9,8 +9,7 @@ use crate::{
     store::{Lasting, Store},
 };
 
-/// A jump that is no correction and spoils nothing is shown for so long: a heartbeat at least. One that does is shown as long
-/// as that lasts.
+/// A jump that is no correction is shown for so long, whatever it spoils: a heartbeat at least. Unless it is taken back.
 const SHOWN: u64 = 300_000_000_000;
 
 /// What the condition says.
@@ -26,13 +25,15 @@ impl State {
     pub(super) fn read(store: &Store, boot_id: &str, now: BootNs) -> rusqlite::Result<Self> {
         let lasting = store.lasting()?;
         let jump = store.last_disturbance()?.filter(|jump| *jump.boot_id == *boot_id);
-        Ok(Self::of(lasting, jump.as_ref(), now))
+        let excursion = jump.as_ref().and_then(|jump| jump.excursion);
+        let excursion = excursion.map(|id| store.excursion(id)).transpose()?.flatten();
+        let taken_back = excursion.is_some_and(|excursion| excursion.closed.is_some());
+        Ok(Self::of(lasting, jump.as_ref(), taken_back, now))
     }
 
-    fn of(lasting: Lasting, jump: Option<&Jump>, now: BootNs) -> Self {
+    fn of(lasting: Lasting, jump: Option<&Jump>, taken_back: bool, now: BootNs) -> Self {
         let until = jump.map(|jump| BootNs(jump.at.0.saturating_add(SHOWN)));
-        let spoils = jump.is_some_and(|jump| lasting.last_with_any >= Some(jump.sequence));
-        let is_shown = lasting.impacts > 0 || (!spoils && until.is_some_and(|until| now < until));
+        let is_shown = lasting.impacts > 0 || (!taken_back && until.is_some_and(|until| now < until));
         let shown = jump.filter(|_| is_shown).map(|jump| {
             format!(
                 "the wall clock jumped by {} from {} to {}, by {} of {} (jump {})",
@@ -60,7 +61,7 @@ impl State {
     }
 
     pub(super) fn message(&self) -> String {
-        let Lasting { impacts, pods, endless, until_boot, jump, last_with_any: _ } = self.lasting;
+        let Lasting { impacts, pods, endless, until_boot, jump } = self.lasting;
         let Some(first) = jump.filter(|_| impacts > 0) else {
             let steady = "no jump of the wall clock spoils anything on this node";
             return self.shown.clone().unwrap_or_else(|| steady.to_owned());
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_of_a_steady_clock() {
-        let state = State::of(Lasting::default(), None, BootNs(5));
+        let state = State::of(Lasting::default(), None, false, BootNs(5));
         assert_eq!(
             (state.is_true(), state.reason(), state.ends_in(BootNs(5))),
             (false, "ClockIsSteady", None)
@@ -105,11 +106,11 @@ mod tests {
     #[test]
     fn a_jump_that_spoils_nothing_is_shown_for_five_minutes() {
         let jump = at(100);
-        let state = State::of(Lasting::default(), Some(&jump), BootNs(120 * SECOND));
+        let state = State::of(Lasting::default(), Some(&jump), false, BootNs(120 * SECOND));
         assert_eq!((state.is_true(), state.reason()), (true, "ClockJumped"));
         assert!(state.message().contains("+5s") && state.message().contains("jump 7"), "{}", state.message());
         assert_eq!(state.ends_in(BootNs(120 * SECOND)), Some(Duration::from_secs(280)));
-        let later = State::of(Lasting::default(), Some(&jump), BootNs(400 * SECOND));
+        let later = State::of(Lasting::default(), Some(&jump), false, BootNs(400 * SECOND));
         assert!(!later.is_true());
     }
 
@@ -121,20 +122,20 @@ mod tests {
             endless: 0,
             until_boot: Some(BootNs(90_000 * SECOND)),
             jump: Some(7),
-            last_with_any: Some(7),
         };
-        let state = State::of(lasting, Some(&at(100)), BootNs(50_000 * SECOND));
+        let state = State::of(lasting, Some(&at(100)), false, BootNs(50_000 * SECOND));
         assert_eq!(
             (state.is_true(), state.reason(), state.ends_in(BootNs(0))),
             (true, "ClockJumpImpairs", None)
         );
         let message = state.message();
         assert!(message.contains("3 impacts of 2 pods, the last one until 1d 1h after boot"), "{message}");
-        // It ends with the last of them, at once.
-        let over = Lasting { last_with_any: Some(8), ..Lasting::default() };
-        assert!(!State::of(over, Some(&at(100)), BootNs(120 * SECOND)).is_true());
+        // Taken back, it ends with the last of them, at once.
+        let over =
+            |taken_back| State::of(Lasting::default(), Some(&at(100)), taken_back, BootNs(120 * SECOND));
+        assert_eq!((over(true).is_true(), over(false).is_true()), (false, true));
         // Of a jump that is no longer in the store, or of an earlier boot.
-        let message = State::of(lasting, None, BootNs(0)).message();
+        let message = State::of(lasting, None, false, BootNs(0)).message();
         assert!(message.starts_with("because of jump 7: 3 impacts of 2 pods"), "{message}");
     }
 }
