@@ -26,7 +26,7 @@ pub(super) struct ClusterArgs {
 impl ClusterArgs {
     pub(super) fn settings(&self) -> DeliverySettings {
         DeliverySettings {
-            access: self.kubeconfig.clone().map_or(Access::Inferred, Access::Kubeconfig),
+            access: Access::by(self.kubeconfig.clone()),
             node_name: self.node_name.clone().unwrap_or_default(),
             events: self.events,
             condition: self.condition,

@@ -110,7 +110,7 @@ struct Fix<'a> {
 
 impl<'a> Fix<'a> {
     async fn prepare(args: &'a FixArgs) -> Result<Self, Failure> {
-        let access = args.kubeconfig.clone().map_or(Access::Inferred, Access::Kubeconfig);
+        let access = Access::by(args.kubeconfig.clone());
         let cluster = Cluster::new(access);
         // Without any to ask kubelet can be restarted all the same.
         let cluster = match cluster.client().await {

@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::exit::{self, Failure};
 use crate::{
-    cluster::Trouble,
-    fleet::{FleetAccess, FleetError, Target},
+    cluster::{Access, Trouble},
+    fleet::{FleetError, Target},
 };
 
 /// Which cluster, and which pods of it.
@@ -32,8 +32,8 @@ pub(super) struct FleetArgs {
 }
 
 impl FleetArgs {
-    pub(super) fn access(&self) -> FleetAccess {
-        FleetAccess { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
+    pub(super) fn access(&self) -> Access {
+        Access { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
     }
 
     pub(super) fn target(&self) -> Target {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     deliver::{OutputFormat, printable},
-    fleet::{nodes_screen, survey},
+    fleet::{cluster_client, nodes_screen, survey},
 };
 
 /// Options of `timejump nodes`.
@@ -26,7 +26,7 @@ pub(super) struct NodesArgs {
 /// Asks all nodes; the exit status says whether something is wrong on any.
 pub(super) fn nodes(args: &NodesArgs) -> Result<(), Failure> {
     let survey = block_on(async {
-        let client = args.fleet.access().client().await.map_err(fleet_failure)?;
+        let client = cluster_client(&args.fleet.access()).await.map_err(fleet_failure)?;
         survey(&client, &args.fleet.target()).await.map_err(fleet_failure)
     })?;
     if let Some(trouble) = &survey.nodes_unknown {

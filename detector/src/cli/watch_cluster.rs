@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     deliver::{Message, OutputFormat, json_line_of, printable},
-    fleet::{FleetTable, News, Wanted, follow_fleet},
+    fleet::{FleetTable, News, Wanted, cluster_client, follow_fleet},
 };
 
 /// News on their way. Whoever fills it waits: so memory is bounded, and a daemon says how much its consumer was too slow for.
@@ -29,7 +29,7 @@ const NAMED: usize = 5;
 /// Follows all nodes.
 pub(super) fn watch_cluster(args: &WatchArgs) -> Result<(), Failure> {
     block_on(async {
-        let client = args.fleet.access().client().await.map_err(fleet_failure)?;
+        let client = cluster_client(&args.fleet.access()).await.map_err(fleet_failure)?;
         let target = args.fleet.target();
         let empty = format!("no pod {} runs in namespace {}", target.selector, target.namespace);
         let wanted = Wanted { filter: args.filter(), from_the_oldest: args.from.is_some() };

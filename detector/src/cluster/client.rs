@@ -5,49 +5,17 @@
 //! anew whenever the clock has jumped, and whenever it was refused.
 
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::Client;
 
+use super::{Access, AccessError, Patience, Trouble};
 use crate::locked::locked;
 
-/// How long a connection may take, and an answer.
-const PATIENCE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(20));
-
-/// How the apiserver is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Access {
-    /// By the pod's service account or, outside a pod, as `kubectl` would.
-    #[default]
-    Inferred,
-    /// By this kubeconfig's current context.
-    Kubeconfig(PathBuf),
-}
-
-/// Why there is no client.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// Neither a pod's service account nor a kubeconfig.
-    #[error("no apiserver is known: {0}")]
-    Inferred(#[from] kube::config::InferConfigError),
-    /// A kubeconfig that cannot be used.
-    #[error("kubeconfig {path}: {error}")]
-    Kubeconfig {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: kube::config::KubeconfigError,
-    },
-    /// Credentials or certificates that cannot be used.
-    #[error("a client of the apiserver: {0}")]
-    Client(#[from] kube::Error),
-}
+/// Each request is short.
+const PATIENCE: Patience = Patience { connect: Duration::from_secs(5), silence: Duration::from_secs(20) };
 
 /// The apiserver, and the client for it as long as it is good. Clones share it.
 #[derive(Clone)]
@@ -69,13 +37,18 @@ impl Cluster {
     }
 
     /// The client; made now if there is none. Must be called within a tokio runtime.
-    pub async fn client(&self) -> Result<Client, ClusterError> {
+    pub async fn client(&self) -> Result<Client, AccessError> {
         if let Some(client) = &*locked(&self.client) {
             return Ok(client.clone());
         }
-        let client = Client::try_from(self.config().await?)?;
+        let client = self.access.client(PATIENCE).await?;
         *locked(&self.client) = Some(client.clone());
         Ok(client)
+    }
+
+    /// The same for whoever tries again: that there is none now is trouble like any other.
+    pub async fn reach(&self) -> Result<Client, Trouble> {
+        self.client().await.map_err(|error| Trouble::Unreachable(error.to_string()))
     }
 
     /// The next one is made anew, with the credentials that are then there.
@@ -83,20 +56,12 @@ impl Cluster {
         *locked(&self.client) = None;
     }
 
-    /// How the apiserver is reached.
-    pub async fn config(&self) -> Result<Config, ClusterError> {
-        let mut config = match &self.access {
-            Access::Inferred => Config::infer().await?,
-            Access::Kubeconfig(path) => {
-                let failed = |error| ClusterError::Kubeconfig { path: path.clone(), error };
-                let read = Kubeconfig::read_from(path).map_err(failed)?;
-                Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(failed)?
-            }
-        };
-        (config.connect_timeout, config.read_timeout) = (Some(PATIENCE.0), Some(PATIENCE.1));
-        config.write_timeout = Some(PATIENCE.1);
-        // It would try again by itself for hours, with nobody told, and take a disruption budget's 429 for trouble.
-        config.default_retry = false;
-        Ok(config)
+    /// What a refusal means. One of our credentials ends the client: kubelet may have replaced them.
+    pub fn trouble(&self, error: &kube::Error) -> Trouble {
+        let trouble = Trouble::from(error);
+        if trouble == Trouble::Unauthorized {
+            self.forget();
+        }
+        trouble
     }
 }

@@ -87,23 +87,13 @@ impl Deliverer {
         let of_otlp = otlp.as_ref().map(|otlp| report(otlp.name(), otlp.place()));
         let reports = of_events.iter().chain(&of_condition).chain(&of_otlp).cloned().collect();
         let worker = Worker::start("deliverer", async move |mut heard| {
-            let events = async {
-                if let (Some(sink), Some(report)) = (events, of_events) {
-                    let source = stock.source(sink.name(), &changed);
-                    deliver(sink, source, report, async |delivery| teller.delivered(delivery).await).await;
-                }
-            };
+            let events = stock.deliver(events.zip(of_events), &changed, &teller);
             let condition = async {
                 if let (Some(condition), Some(report)) = (condition, of_condition) {
                     condition.keep(&stock.hub, &stock.store, &report, &changed).await;
                 }
             };
-            let otlp = async {
-                if let (Some(sink), Some(report)) = (otlp, of_otlp) {
-                    let source = stock.source(sink.name(), &changed);
-                    deliver(sink, source, report, async |delivery| teller.delivered(delivery).await).await;
-                }
-            };
+            let otlp = stock.deliver(otlp.zip(of_otlp), &changed, &teller);
             // After a jump credentials and certificates are looked at anew; in a storm of them once in a while.
             let listen = async {
                 while heard.recv().await.is_some() {
@@ -120,6 +110,19 @@ impl Deliverer {
 }
 
 impl Stock {
+    /// Until the stream ends; nothing without a sink.
+    async fn deliver<S: Sink>(
+        &self,
+        to: Option<(S, Arc<Mutex<DeliveryReport>>)>,
+        changed: &Arc<Notify>,
+        teller: &Teller,
+    ) {
+        if let Some((sink, report)) = to {
+            let source = self.source(sink.name(), changed);
+            deliver(sink, source, report, async |delivery| teller.delivered(delivery).await).await;
+        }
+    }
+
     fn source(&self, sink: &str, changed: &Arc<Notify>) -> Source {
         Source {
             hub: Arc::clone(&self.hub),

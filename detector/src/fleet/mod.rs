@@ -8,7 +8,7 @@ mod nodes;
 mod pod;
 mod tunnel;
 
-pub use access::{FleetAccess, FleetError, Target};
+pub use access::{FleetError, Target, cluster_client};
 pub use follow::{FleetTable, News, Wanted, follow_fleet};
 pub use nodes::{NodeStanding, NodeState, Survey, nodes_screen, survey};
 pub use pod::PodFacts;

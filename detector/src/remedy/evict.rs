@@ -33,10 +33,10 @@ pub enum EvictError {
 
 /// What the apiserver knows of a pod; nothing if it knows none of that name.
 pub async fn look(cluster: &Cluster, namespace: &str, name: &str) -> Result<Option<PodFacts>, Trouble> {
-    let api = pods(cluster, namespace).await?;
+    let api: Api<Pod> = Api::namespaced(cluster.reach().await?, namespace);
     match api.get_opt(name).await {
         Ok(pod) => Ok(pod.as_ref().map(PodFacts::from)),
-        Err(error) => Err(trouble(cluster, &error)),
+        Err(error) => Err(cluster.trouble(&error)),
     }
 }
 
@@ -48,14 +48,15 @@ pub async fn evict(
     uid: &str,
     rehearse: bool,
 ) -> Result<(), EvictError> {
-    let api = pods(cluster, namespace).await.map_err(EvictError::Apiserver)?;
+    let client = cluster.reach().await.map_err(EvictError::Apiserver)?;
+    let api: Api<Pod> = Api::namespaced(client, namespace);
     let parameters = PostParams { dry_run: rehearse, ..PostParams::default() };
     let mut first: Option<Trouble> = None;
     for version in VERSIONS {
         let body = eviction(version, namespace, name, uid, rehearse);
         let error = match api.create_subresource::<_, Value>("eviction", name, &parameters, &body).await {
             Ok(_) => return Ok(()),
-            Err(error) => trouble(cluster, &error),
+            Err(error) => cluster.trouble(&error),
         };
         // Where neither is known, or the pod is not there, the first answer is the one that counts.
         if !matches!(error, Trouble::Invalid(_) | Trouble::NotFound(_)) {
@@ -86,19 +87,6 @@ fn refusal(trouble: Trouble) -> EvictError {
         Trouble::NotFound(why) | Trouble::Conflict(why) => EvictError::Gone(why),
         trouble => EvictError::Apiserver(trouble),
     }
-}
-
-async fn pods(cluster: &Cluster, namespace: &str) -> Result<Api<Pod>, Trouble> {
-    let client = cluster.client().await.map_err(|error| Trouble::Unreachable(error.to_string()))?;
-    Ok(Api::namespaced(client, namespace))
-}
-
-fn trouble(cluster: &Cluster, error: &kube::Error) -> Trouble {
-    let trouble = Trouble::from(error);
-    if trouble == Trouble::Unauthorized {
-        cluster.forget();
-    }
-    trouble
 }
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ use kube::{
 use tokio::time::Instant;
 
 use crate::{
-    clock::{Clocks, SystemClocks},
-    cluster::{Cluster, Trouble},
+    clock::{Clocks, SystemClocks, WallNs},
+    cluster::{Cluster, Trouble, time::micro},
 };
 
 /// Its name.
@@ -147,7 +147,7 @@ impl Leases {
         let now = Instant::now();
         let mut lease = held.lease.clone();
         if let Some(spec) = &mut lease.spec {
-            spec.renew_time = wall();
+            spec.renew_time = Some(wall());
         }
         match api.replace(NAME, &PostParams::default(), &lease).await {
             Ok(lease) => {
@@ -168,7 +168,7 @@ impl Leases {
         let mut lease = held.lease;
         if let Some(spec) = &mut lease.spec {
             spec.holder_identity = None;
-            spec.renew_time = wall();
+            spec.renew_time = Some(wall());
         }
         if let Err(error) = api.replace(NAME, &PostParams::default(), &lease).await {
             tracing::debug!("giving back the Lease {NAME}: {error}");
@@ -214,26 +214,20 @@ impl Leases {
         LeaseSpec {
             holder_identity: Some(self.holder.clone()),
             lease_duration_seconds: i32::try_from(self.good_for.as_secs().max(1)).ok(),
-            acquire_time: wall(),
-            renew_time: wall(),
+            acquire_time: Some(wall()),
+            renew_time: Some(wall()),
             lease_transitions: Some(if was_ours { transitions } else { transitions.saturating_add(1) }),
             ..LeaseSpec::default()
         }
     }
 
     async fn api(&self) -> Result<Api<Lease>, LeaseError> {
-        let client = self.cluster.client().await;
-        let client =
-            client.map_err(|error| LeaseError::Apiserver(Trouble::Unreachable(error.to_string())))?;
+        let client = self.cluster.reach().await.map_err(LeaseError::Apiserver)?;
         Ok(Api::namespaced(client, &self.namespace))
     }
 
     fn trouble(&self, error: &kube::Error) -> LeaseError {
-        let trouble = Trouble::from(error);
-        if trouble == Trouble::Unauthorized {
-            self.cluster.forget();
-        }
-        LeaseError::Apiserver(trouble)
+        LeaseError::Apiserver(self.cluster.trouble(error))
     }
 }
 
@@ -264,9 +258,8 @@ pub async fn renewing<T>(
 }
 
 /// For people who look at it; nobody judges by it.
-fn wall() -> Option<MicroTime> {
-    let micros = SystemClocks.realtime_ns() / 1000;
-    k8s_openapi::jiff::Timestamp::from_microsecond(micros).ok().map(MicroTime)
+fn wall() -> MicroTime {
+    micro(WallNs(SystemClocks.realtime_ns().into()))
 }
 
 #[cfg(test)]
@@ -287,7 +280,7 @@ mod tests {
     }
 
     fn leases() -> Leases {
-        Leases::new(Cluster::new(Access::Inferred), "timejump", "a")
+        Leases::new(Cluster::new(Access::default()), "timejump", "a")
     }
 
     #[tokio::test(start_paused = true)]

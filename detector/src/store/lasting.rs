@@ -16,7 +16,7 @@ pub struct Lasting {
     pub endless: u64,
     /// When the last of the others ends, ns since boot.
     pub until_boot: Option<BootNs>,
-    /// The first jump that they are of.
+    /// The first jump that they are of; nothing if none of this node's did it.
     pub jump: Option<u64>,
 }
 
@@ -27,7 +27,7 @@ impl Store {
             .prepare_cached(
                 "SELECT count(*), count(DISTINCT CASE WHEN json_extract(subject, '$.kind') = 'pod' THEN \
                  json_extract(subject, '$.uid') END), count(*) - count(until_boottime_ns), max(until_boottime_ns), \
-                 min(jump) FROM impacts WHERE state = 'open' AND confidence <> 'refuted'",
+                 min(nullif(jump, 0)) FROM impacts WHERE state = 'open' AND confidence <> 'refuted'",
             )?
             .query_row([], |row| {
                 let maybe = |column| {

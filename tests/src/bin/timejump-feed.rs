@@ -108,7 +108,7 @@ impl Arguments {
             delivery: DeliverySettings {
                 events: self.kubeconfig.is_some(),
                 condition: self.kubeconfig.is_some(),
-                access: self.kubeconfig.map_or(Access::Inferred, Access::Kubeconfig),
+                access: Access::by(self.kubeconfig),
                 node_name: self.node_name,
                 otlp: self.otlp,
             },

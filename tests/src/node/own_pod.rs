@@ -26,25 +26,40 @@ const PROFILE_AT: &str = "/var/lib/kubelet/seccomp/timejump.json";
 const NAME: &str = "timejump";
 const NAMESPACE: &str = "timejump";
 const UID: &str = "99f2d27a-8527-4e20-ac33-74696d656a75";
-/// Path on the host, path in the pod, whether it can only be read.
-const MOUNTS: &[(&str, &str, bool)] = &[
-    ("/var/lib/kubelet", "/var/lib/kubelet", true),
-    ("/run/containerd", "/run/containerd", false),
-    ("/proc", "/host/proc", true),
-    ("/sys/fs/cgroup", "/host/sys/fs/cgroup", true),
-    ("/var/log/journal", "/var/log/journal", true),
-    ("/run/log/journal", "/run/log/journal", true),
-    ("/var/lib/timejump", "/var/lib/timejump", false),
-    ("/run/timejump", "/run/timejump", false),
+/// Path on the host, path in the pod, how.
+pub const MOUNTS: &[(&str, &str, How)] = &[
+    ("/var/lib/kubelet", "/var/lib/kubelet", How::Following),
+    ("/run/containerd", "/run/containerd", How::Following),
+    ("/run/crio", "/run/crio", How::Following),
+    ("/proc", "/host/proc", How::ReadOnly),
+    ("/sys/fs/cgroup", "/host/sys/fs/cgroup", How::Following),
+    ("/var/log", "/var/log", How::ReadOnly),
+    ("/run/log", "/run/log", How::ReadOnly),
+    ("/var/lib/timejump", "/var/lib/timejump", How::Writable),
+    ("/run/timejump", "/run/timejump", How::Writable),
 ];
-const ARGUMENTS: &[&str] = &[
+/// Its command line.
+pub const ARGUMENTS: &[&str] = &[
     "run",
-    "--state-dir=/var/lib/timejump",
-    "--socket=/run/timejump/timejump.sock",
+    "--http=0.0.0.0:9868",
     "--timer-list=/host/proc/timer_list",
     "--cgroups=/host/sys/fs/cgroup",
-    "--http=0.0.0.0:9868",
+    "--kubelet-root=/var/lib/kubelet",
 ];
+/// What a DaemonSet's pod has besides, and needs a cluster's network for.
+pub const OF_A_CLUSTER: &[&str] =
+    &["--pod-listen=127.0.0.1:9869", "--apiserver-ca=/etc/timejump/apiserver/ca.crt"];
+
+/// How something of the host's is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// To be read, as it is now.
+    ReadOnly,
+    /// To be read, with what is mounted below it later.
+    Following,
+    /// To be written.
+    Writable,
+}
 /// What kubelet hides of `/proc` and `/sys` unless told otherwise.
 const MASKED: &[&str] = &[
     "/proc/asound",
@@ -124,7 +139,7 @@ impl OwnPod {
             metadata: Some(ContainerMetadata { name: NAME.to_owned(), attempt: self.attempts }),
             image: Some(ImageSpec { image: self.image.clone(), ..ImageSpec::default() }),
             args: owned(ARGUMENTS),
-            mounts: MOUNTS.iter().map(|(host, pod, readonly)| mount(host, pod, *readonly)).collect(),
+            mounts: MOUNTS.iter().map(|(host, pod, how)| mount(host, pod, *how)).collect(),
             labels: labels(&[("io.kubernetes.container.name", NAME)]),
             log_path: format!("{NAME}/{}.log", self.attempts),
             linux: Some(LinuxContainerConfig {
@@ -180,9 +195,8 @@ fn labels(more: &[(&str, &str)]) -> std::collections::HashMap<String, String> {
     usual.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-fn mount(host: &str, pod: &str, readonly: bool) -> Mount {
-    // Volumes of pods that come later are to be seen.
-    let propagation = if host == "/var/lib/kubelet" {
+fn mount(host: &str, pod: &str, how: How) -> Mount {
+    let propagation = if how == How::Following {
         MountPropagation::PropagationHostToContainer
     } else {
         MountPropagation::PropagationPrivate
@@ -190,7 +204,7 @@ fn mount(host: &str, pod: &str, readonly: bool) -> Mount {
     Mount {
         container_path: pod.to_owned(),
         host_path: host.to_owned(),
-        readonly,
+        readonly: how != How::Writable,
         propagation: propagation.into(),
         ..Mount::default()
     }

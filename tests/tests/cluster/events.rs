@@ -1,6 +1,7 @@
 //! From a jump to Events on the right objects.
 
 use serde_json::Value;
+use timejump_tests::apiserver::Kind;
 
 use crate::rig::{BOOT, DAY, Rig};
 
@@ -64,6 +65,20 @@ fn the_incident_is_told_where_operators_look() {
     assert_eq!(rig.events().len(), 6);
     let kept = rig.apiserver.objects().history().to_vec();
     assert!(kept.iter().all(|(_, status)| *status < 300), "nothing was refused: {kept:?}");
+}
+
+#[test]
+fn a_series_outlives_its_event() {
+    let mut rig = Rig::new();
+    let id = rig.victim(1, "shop", "web-0");
+    rig.until("an Event", |rig| rig.events().len() == 1);
+    // An hour later the apiserver has forgotten it.
+    let first = name(&rig.events()[0]).to_owned();
+    rig.apiserver.objects().remove(Kind::Event, "shop", &first);
+    rig.impact(id, 1, "shop", "web-0", "observed", "open");
+    rig.until("it is there again", |rig| rig.events().len() == 1);
+    let again = &rig.events()[0];
+    assert_eq!((name(again), &again["series"]["count"]), (&*first, &2.into()));
 }
 
 #[test]

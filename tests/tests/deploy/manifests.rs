@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
+use timejump_tests::node::own_pod::{self, How};
 
 use crate::{
     cluster::{KUSTOMIZE, Objects, Tools, VERSIONS, all_components, container, output, pod},
@@ -206,6 +207,40 @@ fn the_command_knows_its_arguments() {
         let given = variables.iter().any(|variable| variable["name"] == name);
         assert!(given && help.contains(&format!("[env: {name}")), "{name} is not both set and known");
     }
+}
+
+/// What the scenario `own_pod` tries in a real containerd is what is deployed.
+#[test]
+fn the_pod_that_is_tried_is_this_one() {
+    let Some(tools) = Tools::provided() else { return };
+    let objects = with(&tools, &[]);
+    let (pod, container) = (pod(&objects), container(&objects));
+    let mut arguments: Vec<_> =
+        own_pod::ARGUMENTS.iter().chain(own_pod::OF_A_CLUSTER).map(|it| json!(it)).collect();
+    let mut deployed = container["args"].as_array().expect("arguments").clone();
+    arguments.sort_by_key(Value::to_string);
+    deployed.sort_by_key(Value::to_string);
+    assert_eq!(arguments, deployed);
+    assert_eq!(container["securityContext"]["capabilities"]["add"], json!(own_pod::CAPABILITIES));
+    let volumes = pod["volumes"].as_array().expect("volumes");
+    let host = |name: &Value| {
+        let volume = volumes.iter().find(|volume| volume["name"] == *name).expect("a volume");
+        volume["hostPath"]["path"].as_str()
+    };
+    let mounts = container["volumeMounts"].as_array().expect("mounts");
+    let mounts: Vec<_> = mounts
+        .iter()
+        .filter_map(|mount| {
+            let how = match (mount["readOnly"] == true, mount["mountPropagation"].as_str()) {
+                (true, None) => How::ReadOnly,
+                (true, Some("HostToContainer")) => How::Following,
+                (false, None) => How::Writable,
+                other => panic!("{other:?}: {mount}"),
+            };
+            Some((host(&mount["name"])?, mount["mountPath"].as_str()?, how))
+        })
+        .collect();
+    assert_eq!(mounts, own_pod::MOUNTS);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 use timejump::{
     deliver::Message,
-    fleet::{FleetError, News, Wanted, follow_fleet},
+    fleet::{FleetError, News, Wanted, cluster_client, follow_fleet},
 };
 use timejump_tests::apiserver::{Break, Manner};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
@@ -29,7 +29,7 @@ struct Viewer {
 
 impl Viewer {
     async fn start(rig: &Rig, from_the_oldest: bool) -> Self {
-        let client = rig.access().client().await.unwrap();
+        let client = cluster_client(&rig.access()).await.unwrap();
         let (sender, news) = mpsc::channel(16);
         let wanted = Wanted { from_the_oldest, ..Wanted::default() };
         let work = tokio::spawn(follow_fleet(client, Rig::target(), wanted, sender));

@@ -1,7 +1,7 @@
 //! How each node stands.
 
 use serde_json::{Value, json};
-use timejump::fleet::{NodeState, Survey, survey};
+use timejump::fleet::{NodeState, Survey, cluster_client, survey};
 
 use super::rig::{DAY, NAMESPACE, Rig, SECOND, binary};
 
@@ -43,7 +43,7 @@ fn cluster() -> Rig {
 }
 
 async fn asked(rig: &Rig) -> Survey {
-    let client = rig.access().client().await.unwrap();
+    let client = cluster_client(&rig.access()).await.unwrap();
     survey(&client, &Rig::target()).await.unwrap()
 }
 

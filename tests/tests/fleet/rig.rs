@@ -13,8 +13,9 @@ use std::{
 use serde_json::{Value, json};
 use timejump::{
     clock::{SystemClocks, bracketed_offset},
+    cluster::Access,
     daemon::{ApiserverSettings as JudgeSettings, DeliverySettings, NodeSettings, RemedySettings},
-    fleet::{FleetAccess, Target},
+    fleet::Target,
     node::{
         Places,
         kubelet_log::LogOption,
@@ -82,8 +83,8 @@ impl Rig {
         Self { home, apiserver, feeds: BTreeMap::new(), kubeconfig }
     }
 
-    pub fn access(&self) -> FleetAccess {
-        FleetAccess { kubeconfig: Some(self.kubeconfig.clone()), context: None }
+    pub fn access(&self) -> Access {
+        Access::by(Some(self.kubeconfig.clone()))
     }
 
     pub fn target() -> Target {

@@ -20,7 +20,7 @@ pub(crate) fn apiserver(home: &Path, ahead_ns: i64) -> Apiserver {
 }
 
 pub(crate) fn access(home: &Path) -> Access {
-    Access::Kubeconfig(home.join("kubeconfig"))
+    Access::by(Some(home.join("kubeconfig")))
 }
 
 pub(crate) fn cluster(home: &Path) -> Cluster {

@@ -7,6 +7,7 @@ mod incident;
 mod node;
 mod remedy;
 mod service;
+mod status;
 mod token;
 mod watch;
 

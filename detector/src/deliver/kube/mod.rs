@@ -4,7 +4,6 @@ mod condition;
 mod events;
 mod pace;
 mod remedy;
-mod time;
 
 pub use condition::Condition;
 pub use events::Events;

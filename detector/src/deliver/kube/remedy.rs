@@ -1,6 +1,7 @@
 //! Remedies as Events: pure. On the Node what concerns kubelet, on the Pod its eviction.
 
 use crate::{
+    deliver::human::count,
     impact::Subject,
     remedy::{Action, Mode, Remediation, Stage},
 };
@@ -40,11 +41,7 @@ pub fn remedy_event(remedy: &Remediation) -> Option<RemedyEvent> {
         "{}{dry}: {}; for {} of clock jump {}",
         remedy.what(),
         remedy.message,
-        if remedy.impacts.len() == 1 {
-            "1 impact".to_owned()
-        } else {
-            format!("{} impacts", remedy.impacts.len())
-        },
+        count(u64::try_from(remedy.impacts.len()).unwrap_or(u64::MAX), "impact"),
         remedy.jump,
     );
     Some(RemedyEvent { reason, kind, action, pod, note })

@@ -5,6 +5,7 @@
 //! from the same memory, so a sink's writes must be such that doing them twice does no more than doing them once.
 
 mod backlog;
+mod backoff;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use tokio::{
 };
 
 use self::backlog::Backlog;
+pub(super) use self::backoff::Backoff;
 pub use self::report::DeliveryReport;
 use super::{
     locked,
@@ -32,8 +34,6 @@ use crate::store::{Delivery, Store};
 const BATCH: usize = 256;
 /// What comes within so long of the first entry is planned with it: the victims of a jump come one after the other.
 const GATHER: Duration = Duration::from_millis(500);
-/// The first wait after a write that failed, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
 /// A place that entries are delivered to.
 pub trait Sink {
@@ -157,7 +157,7 @@ async fn write_at_last<S: Sink>(
     changed: &Notify,
     report: &Mutex<DeliveryReport>,
 ) {
-    let mut wait = BACKOFF.0;
+    let mut backoff = Backoff::new();
     loop {
         match sink.write(write).await {
             Ok(()) => {
@@ -180,10 +180,9 @@ async fn write_at_last<S: Sink>(
                     );
                 }
                 tokio::select! {
-                    () = sleep(after.unwrap_or(wait).min(BACKOFF.1)) => {}
+                    () = sleep(backoff.next(after)) => {}
                     () = changed.notified() => {}
                 }
-                wait = wait.saturating_mul(2).min(BACKOFF.1);
             }
         }
     }

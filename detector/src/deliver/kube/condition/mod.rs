@@ -23,13 +23,12 @@ use tokio::{
 };
 
 use self::state::State;
-use super::time::second;
 use crate::{
     clock::{BootNs, Clocks, SystemClocks, WallNs},
-    cluster::{Cluster, Trouble},
+    cluster::{Cluster, Trouble, time::second},
     deliver::{
         locked,
-        outbox::DeliveryReport,
+        outbox::{Backoff, DeliveryReport},
         stream::{Filter, Hub},
     },
     store::Store,
@@ -44,8 +43,6 @@ const HEARTBEAT: Duration = Duration::from_mins(5);
 const GATHER: Duration = Duration::from_secs(1);
 /// Between two changes: a clock that flutters must not make the Node flutter with it.
 const LEAST: Duration = Duration::from_secs(10);
-/// The first wait after a failure, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
 /// Keeps the Node's condition.
 #[derive(Debug)]
@@ -83,7 +80,7 @@ impl Condition {
         let news = hub.subscribe_within(Filter::default(), 1);
         let mut sent: Option<State> = None;
         let mut heartbeat = Instant::now();
-        let mut wait = BACKOFF.0;
+        let mut backoff = Backoff::new();
         loop {
             let now = BootNs(SystemClocks.boottime_ns());
             let read = State::read(&locked(store), &self.boot_id, now);
@@ -102,22 +99,18 @@ impl Condition {
                         if locked(report).succeeded() {
                             tracing::info!("{}: kept again", Self::NAME);
                         }
-                        (sent, wait, heartbeat) =
-                            (Some(state.clone()), BACKOFF.0, Instant::now() + HEARTBEAT);
+                        (sent, backoff, heartbeat) =
+                            (Some(state.clone()), Backoff::new(), Instant::now() + HEARTBEAT);
                     }
                     Err(trouble) => {
-                        if trouble == Trouble::Unauthorized {
-                            self.cluster.forget();
-                        }
                         let why = trouble.to_string();
                         if locked(report).failed(&why) {
                             tracing::warn!("{}: {why}; it is tried again until it is taken", Self::NAME);
                         }
                         tokio::select! {
-                            () = sleep(wait) => {}
+                            () = sleep(backoff.next(None)) => {}
                             () = changed.notified() => {}
                         }
-                        wait = wait.saturating_mul(2).min(BACKOFF.1);
                         continue;
                     }
                 }
@@ -140,7 +133,7 @@ impl Condition {
     }
 
     async fn send(&mut self, state: &State) -> Result<(), Trouble> {
-        let client = self.cluster.client().await.map_err(|error| Trouble::Unreachable(error.to_string()))?;
+        let client = self.cluster.reach().await?;
         let nodes: Api<Node> = Api::all(client);
         let now = WallNs(SystemClocks.realtime_ns().into());
         let known = match self.known {
@@ -158,14 +151,14 @@ impl Condition {
         });
         let patch = Patch::Strategic(json!({ "status": { "conditions": [condition] } }));
         let sent = nodes.patch_status(&self.node, &PatchParams::default(), &patch).await;
-        sent.map_err(|error| Trouble::from(&error))?;
+        sent.map_err(|error| self.cluster.trouble(&error))?;
         self.known = Some((state.is_true(), since));
         Ok(())
     }
 
     /// What an earlier run left there.
     async fn read(&self, nodes: &Api<Node>) -> Result<Option<(bool, WallNs)>, Trouble> {
-        let node = nodes.get_status(&self.node).await.map_err(|error| Trouble::from(&error))?;
+        let node = nodes.get_status(&self.node).await.map_err(|error| self.cluster.trouble(&error))?;
         let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
         Ok(conditions.into_iter().find(|condition| condition.type_ == TYPE).and_then(|condition| {
             let since = condition.last_transition_time?.0.as_nanosecond();

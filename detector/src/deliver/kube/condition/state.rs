@@ -62,11 +62,16 @@ impl State {
 
     pub(super) fn message(&self) -> String {
         let Lasting { impacts, pods, endless, until_boot, jump } = self.lasting;
-        let Some(first) = jump.filter(|_| impacts > 0) else {
+        if impacts == 0 {
             let steady = "no jump of the wall clock spoils anything on this node";
             return self.shown.clone().unwrap_or_else(|| steady.to_owned());
-        };
-        let because = self.shown.clone().unwrap_or_else(|| format!("because of jump {first}"));
+        }
+        let because = self.shown.clone().unwrap_or_else(|| {
+            jump.map_or_else(
+                || "because of the apiserver's clock".to_owned(),
+                |first| format!("because of jump {first}"),
+            )
+        });
         let end = match (endless, until_boot) {
             (0, Some(until)) => format!("the last one until {} after boot", span(until.0)),
             (0, None) => "no end in sight".to_owned(),
@@ -137,5 +142,7 @@ mod tests {
         // Of a jump that is no longer in the store, or of an earlier boot.
         let message = State::of(lasting, None, false, BootNs(0)).message();
         assert!(message.starts_with("because of jump 7: 3 impacts of 2 pods"), "{message}");
+        let message = State::of(Lasting { jump: None, ..lasting }, None, false, BootNs(0)).message();
+        assert!(message.starts_with("because of the apiserver's clock: 3 impacts"), "{message}");
     }
 }

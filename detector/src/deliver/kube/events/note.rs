@@ -68,6 +68,9 @@ pub(super) fn over(impact: &Impact, times: u64, because: Option<&Remembered>) ->
 }
 
 fn because_of(jump: u64, because: Option<&Remembered>) -> String {
+    if jump == 0 {
+        return "No jump of this node did it: it was the apiserver's clock".to_owned();
+    }
     let Some(because) = because else { return format!("Jump {jump}: `timejump show {jump}`") };
     let at = BootNs(because.boottime_ns);
     let (old, new) = because.offsets();

@@ -22,10 +22,8 @@ use super::{
 };
 use crate::{
     clock::{BootNs, WallNs},
-    deliver::{
-        Message,
-        kube::{remedy::remedy_event, time::micro},
-    },
+    cluster::time::micro,
+    deliver::{Message, kube::remedy::remedy_event},
     impact::{Confidence, Impact, State, Subject},
     ledger::{Jump, Verdict},
     remedy::Remediation,

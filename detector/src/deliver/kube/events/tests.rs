@@ -74,7 +74,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let cluster = Cluster::new(crate::cluster::Access::Inferred);
+        let cluster = Cluster::new(crate::cluster::Access::default());
         Self { events: Events::new(cluster, "worker-1"), memory: Memory::default() }
     }
 
@@ -247,6 +247,16 @@ fn whom_no_pod_can_be_named_for_the_node_is_told() {
     }
     assert_eq!(events.len(), 2);
     assert!(field(&events[1].note).contains("/var/lib/kubelet/pki/kubelet.crt"));
+}
+
+#[test]
+fn what_the_apiservers_clock_did_is_not_blamed_on_a_jump() {
+    let mut bench = Bench::new();
+    bench.created([Message::Jump(jump(1, 100, 1))]);
+    let events = bench.created([Message::Impact(Impact { jump: 0, ..impact(1, "web-0", "v") })]);
+    must_be_taken(&events[0]);
+    let note = field(&events[0].note);
+    assert!(note.ends_with("kubelet. No jump of this node did it: it was the apiserver's clock"), "{note}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Writer {
             Write::Series(event) => match self.patch(event).await {
                 // Its time was up (an hour, unless the apiserver was told otherwise), or it was deleted.
                 Err(Trouble::NotFound(_)) => self.create(event).await,
-                result => result.map_err(|trouble| self.refusal(trouble)),
+                result => result.map_err(Self::refusal),
             },
         }
     }
@@ -48,7 +48,7 @@ impl Writer {
                 Err(Trouble::Invalid(why)) if of_node && self.nodes == NODES && is_about_namespace(&why) => {
                     self.nodes = NODES_THEN;
                 }
-                Err(trouble) => return Err(self.refusal(trouble)),
+                Err(trouble) => return Err(Self::refusal(trouble)),
             }
         }
     }
@@ -59,7 +59,11 @@ impl Writer {
             event.metadata.namespace = Some(self.nodes.to_owned());
         }
         let events = self.events(&event).await?;
-        events.create(&PostParams::default(), &event).await.map(drop).map_err(|error| (&error).into())
+        events
+            .create(&PostParams::default(), &event)
+            .await
+            .map(drop)
+            .map_err(|error| self.cluster.trouble(&error))
     }
 
     async fn patch(&mut self, event: &Event) -> Result<(), Trouble> {
@@ -70,22 +74,22 @@ impl Writer {
         let events = self.events(&event).await?;
         let name = event.metadata.name.as_deref().unwrap_or_default();
         let patch = Patch::Merge(json!({ "series": event.series }));
-        events.patch(name, &PatchParams::default(), &patch).await.map(drop).map_err(|error| (&error).into())
+        events
+            .patch(name, &PatchParams::default(), &patch)
+            .await
+            .map(drop)
+            .map_err(|error| self.cluster.trouble(&error))
     }
 
     async fn events(&mut self, event: &Event) -> Result<Api<Event>, Trouble> {
         self.pace.next().await;
-        let client = self.cluster.client().await.map_err(|error| Trouble::Unreachable(error.to_string()))?;
+        let client = self.cluster.reach().await?;
         Ok(Api::namespaced(client, event.metadata.namespace.as_deref().unwrap_or(NODES)))
     }
 
-    fn refusal(&self, trouble: Trouble) -> Refusal {
+    fn refusal(trouble: Trouble) -> Refusal {
         match trouble {
-            Trouble::Unauthorized => {
-                // The token may have been replaced, or accepted from now on.
-                self.cluster.forget();
-                Refusal::not_now(Trouble::Unauthorized.to_string())
-            }
+            Trouble::Unauthorized => Refusal::not_now(trouble.to_string()),
             Trouble::Busy { why, after } => Refusal::NotNow { why, after },
             Trouble::Forbidden(why) | Trouble::Conflict(why) | Trouble::Unreachable(why) => {
                 Refusal::not_now(why)

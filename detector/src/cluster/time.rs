@@ -8,12 +8,12 @@ use k8s_openapi::{
 use crate::clock::WallNs;
 
 /// To the microsecond. An apiserver takes exactly six digits after the point (`metav1.RFC3339Micro`).
-pub(super) fn micro(wall: WallNs) -> MicroTime {
+pub fn micro(wall: WallNs) -> MicroTime {
     MicroTime(timestamp(wall))
 }
 
 /// To the second.
-pub(super) fn second(wall: WallNs) -> Time {
+pub fn second(wall: WallNs) -> Time {
     Time(timestamp(wall))
 }
 
