@@ -10,12 +10,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use timejump::node::tokens::{Claims, read_volume};
 
 use super::live::{PODS, VOLUMES, volume};
 use crate::{
-    apiserver::{Apiserver, Settings},
+    apiserver::{Apiserver, Kind, Settings, Trust},
     cli::Cli,
     stage::Stage,
     step::Way,
@@ -24,6 +24,8 @@ use crate::{
 
 /// How many tokens its pods have.
 pub const TOKENS: usize = PODS.len() * VOLUMES.len();
+/// The name of its Node.
+const NODE: &str = "worker-1";
 /// How long this kubelet may take to sync, and a daemon to ask the apiserver.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often something is looked at again.
@@ -57,6 +59,48 @@ impl<'a> Rig<'a> {
     pub fn options(&self) -> [String; 4] {
         // Its CA is what kubelet gives to pods.
         ["--apiserver", &self.apiserver.url(), "--apiserver-interval", "1s"].map(str::to_owned)
+    }
+
+    /// What a daemon is told to tell the cluster. The apiserver judges its token by its own clock, as it does others.
+    pub fn cluster_options(&self) -> Result<Vec<String>> {
+        self.apiserver.trust(Trust::ByClaims);
+        let node = json!({ "metadata": { "name": NODE }, "status": { "conditions": [] } });
+        self.apiserver.objects().put(Kind::Node, node);
+        self.renew_own_token()?;
+        let kubeconfig = self.stage.bench.dir.join("kubeconfig");
+        self.apiserver.write_kubeconfig(&kubeconfig, &self.own_token())?;
+        let kubeconfig = kubeconfig.to_str().context("a path of text")?;
+        Ok(["--node-name", NODE, "--events", "--condition", "--kubeconfig", kubeconfig]
+            .map(str::to_owned)
+            .into())
+    }
+
+    /// Gives the daemon a token with the claims of the first pod's, as kubelet does when it replaces that, and with a signature
+    /// of its own: that one the daemon has to know.
+    pub fn renew_own_token(&self) -> Result<()> {
+        let (name, file) = VOLUMES[0];
+        let token = fs::read_to_string(volume(&self.root, PODS[0], name).join(file))?;
+        let (claims, _) = token.rsplit_once('.').context("a token has a signature")?;
+        let new = self.stage.bench.dir.join("own-token.new");
+        fs::write(&new, format!("{claims}.b3du"))?;
+        Ok(fs::rename(new, self.own_token())?)
+    }
+
+    fn own_token(&self) -> PathBuf {
+        self.stage.bench.dir.join("own-token")
+    }
+
+    /// The Events of that reason that the apiserver has.
+    pub fn events(&self, reason: &str) -> Vec<Value> {
+        let events = self.apiserver.objects().all(Kind::Event);
+        events.into_iter().filter(|event| event["reason"] == reason).collect()
+    }
+
+    /// The Node's condition; nothing as long as there is none.
+    pub fn condition(&self) -> Option<Value> {
+        let objects = self.apiserver.objects();
+        let conditions = objects.get(Kind::Node, "", NODE)?["status"]["conditions"].as_array()?;
+        conditions.iter().find(|condition| condition["type"] == "ClockJump").cloned()
     }
 
     /// Waits until a daemon knows the apiserver's clock: it says nothing of tokens before.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, setrlimit};
+use serde_json::Value;
 
 use crate::cli::Cli;
 use crate::daemon::{Daemon, Options};
@@ -38,9 +39,15 @@ pub(super) fn token_incident(stage: &Stage) -> Result<()> {
     let mut daemon = start_daemon(&rig)?;
     rig.together(EXCURSION_NS)?;
     daemon.next_jump()?;
+    until("the jump's Event", || rig.events("ClockJumped").len() == 1)?;
+    condition_is("True", &rig)?;
     rig.all_issued_after(rig.apiserver.wall_ns() - seconds(60))?;
+    rig.renew_own_token()?;
     refused_after_the_way_back(&mut rig, &mut daemon)?;
     cured_by_a_restart(&mut rig, &mut daemon)?;
+    ensure!(rig.events("ClockJumped").len() == 1, "told although the daemon's own token is refused");
+    rig.renew_own_token()?;
+    told_to_the_cluster(&rig)?;
     node_alone(&mut rig, &mut daemon)?;
     apiserver_alone(&mut rig, &mut daemon)?;
     daemon.abort()?;
@@ -80,6 +87,48 @@ fn refused_after_the_way_back(rig: &mut Rig<'_>, daemon: &mut Daemon) -> Result<
     // By the volumes' own stamps alone: that it went back, and by at least so much.
     let [back] = diagnosis.jumps()[..] else { anyhow::bail!("{diagnosis:?}") };
     ensure!((-EXCURSION_NS - HOUR_NS..-EXCURSION_NS + HOUR_NS).contains(&back), "{diagnosis:?}");
+    Ok(())
+}
+
+/// The daemon's own token was refused, too: what it had to tell waited until kubelet had given it another.
+fn told_to_the_cluster(rig: &Rig<'_>) -> Result<()> {
+    until("all Events", || {
+        rig.events("ClockJumped").len() == 2 && rig.events("ClockJumpRecovered").len() >= PODS.len()
+    })?;
+    let jumps = rig.events("ClockJumped");
+    let note = |event: &Value| event["note"].as_str().unwrap_or_default().to_owned();
+    for (jump, sign) in jumps.iter().zip(["+", "-"]) {
+        let note = note(jump);
+        ensure!(note.starts_with(&format!("The wall clock jumped by {sign}5")), "{note}");
+        ensure!(note.contains(" (exactly), from 20") && note.contains(" of timejump-guest["), "{note}");
+        println!("{note}");
+    }
+    let refused = rig.events("TokenNotYetValid");
+    ensure!(refused.len() == PODS.len(), "one for each pod: {refused:?}");
+    for pod in PODS {
+        let of = refused.iter().find(|event| event["regarding"]["uid"] == uid(pod));
+        let event = of.with_context(|| format!("no Event of {pod}: {refused:?}"))?;
+        ensure!(event["regarding"]["kind"] == "Pod" && event["type"] == "Warning", "{event}");
+        ensure!(event["metadata"]["namespace"] == event["regarding"]["namespace"], "{event}");
+        ensure!(note(event).contains("remedy: restart kubelet"), "{event}");
+        println!("{}", note(event));
+    }
+    let refusals = rig.apiserver.objects().history().iter().filter(|(_, status)| *status >= 400).count();
+    ensure!(refusals == 0, "an Event was not as it must be: {:?}", rig.apiserver.objects().history());
+    condition_is("False", rig)
+}
+
+fn condition_is(status: &str, rig: &Rig<'_>) -> Result<()> {
+    let is_so = || rig.condition().is_some_and(|condition| condition["status"] == status);
+    until("the Node's condition", is_so).with_context(|| format!("not {status}: {:?}", rig.condition()))
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) -> Result<()> {
+    let deadline = Deadline::after(2 * TELLING);
+    while !is_so() {
+        ensure!(!deadline.passed(), "{what}: not within {:?}", 2 * TELLING);
+        sleep(Duration::from_millis(50));
+    }
     Ok(())
 }
 
@@ -200,7 +249,9 @@ fn no_signature_anywhere(directory: &Path, core: &Path) -> Result<()> {
 
 /// A daemon on this node, which knows the apiserver's clock.
 fn start_daemon(rig: &Rig<'_>) -> Result<Daemon> {
-    let daemon = rig.stage.daemon_with(&Options { arguments: rig.options().into(), ..Options::default() })?;
+    let mut arguments: Vec<_> = rig.options().into();
+    arguments.extend(rig.cluster_options()?);
+    let daemon = rig.stage.daemon_with(&Options { arguments, ..Options::default() })?;
     rig.clock_is_known(&cli(rig, &daemon))?;
     Ok(daemon)
 }
