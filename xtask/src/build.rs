@@ -93,19 +93,26 @@ fn publish(from: &Path, to: &Path) -> Result<()> {
     fs::rename(&partial, to).with_context(|| format!("cannot write {}", to.display()))
 }
 
-/// Builds user space, linked statically: it runs in containers and guests that have nothing else.
+/// Builds programs of user space.
 pub fn user_space(layout: &Layout, programs: Programs) -> Result<()> {
-    let arch = Arch::host()?;
-    let mut cargo = process::cargo();
-    cargo.current_dir(&layout.root);
-    cargo.args(["build", "--release", "--target", arch.target, "-p", "timejump", "--bin", "timejump"]);
+    let mut cargo = user_space_cargo(layout, "build")?;
+    cargo.args(["-p", "timejump", "--bin", "timejump"]);
     if programs == Programs::All {
         // Not the programs that tests start on this machine.
         cargo.args(["-p", "timejump-tests", "--bin", "timejump-guest", "--bin", "timejump-init"]);
     }
+    process::run(&mut cargo).context("cannot build the programs of user space")
+}
+
+/// A cargo that compiles user space, linked statically: it runs in containers and guests that have nothing else.
+pub fn user_space_cargo(layout: &Layout, subcommand: &str) -> Result<Command> {
+    let arch = Arch::host()?;
+    let mut cargo = process::cargo();
+    cargo.current_dir(&layout.root);
+    cargo.args([subcommand, "--profile", layout.build.profile(), "--target", arch.target]);
     cargo.env(arch.rustflags_variable(), "-Ctarget-feature=+crt-static");
     cargo.env(OBJECT_VARIABLE, layout.ebpf_object(arch));
-    process::run(&mut cargo).context("cannot build the programs of user space")
+    Ok(cargo)
 }
 
 /// Builds the detector as it is shipped: small, linked statically, and the same bytes wherever the checkout is.

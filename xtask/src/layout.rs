@@ -13,6 +13,28 @@ pub struct Layout {
     pub root: PathBuf,
     /// Cargo's target directory; everything that xtask makes or fetches lies below it.
     pub target: PathBuf,
+    /// Which build of this workspace's programs is meant.
+    pub build: Build,
+}
+
+/// A build of the programs, by Cargo's profile of that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Build {
+    /// For use.
+    #[default]
+    Release,
+    /// For `cargo xtask test`: compiled faster, and with the checks of integers that a release leaves out.
+    Tested,
+}
+
+impl Build {
+    /// Cargo's name of the profile.
+    pub const fn profile(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Tested => "tested",
+        }
+    }
 }
 
 impl Layout {
@@ -27,7 +49,7 @@ impl Layout {
             serde_json::from_str(&metadata).context("cargo metadata printed something else than JSON")?;
         let target =
             metadata["target_directory"].as_str().context("cargo metadata names no target_directory")?;
-        Ok(Self { root, target: target.into() })
+        Ok(Self { root, target: target.into(), build: Build::default() })
     }
 
     /// Programs built for our own use.
@@ -54,8 +76,8 @@ impl Layout {
         self.target.join(arch.target).join("dist/timejump")
     }
 
-    /// A program of this workspace as built for guests and releases: linked statically.
+    /// A program of this workspace, linked statically for use in guests.
     pub fn program(&self, name: &str) -> Result<PathBuf> {
-        Ok(self.target.join(Arch::host()?.target).join("release").join(name))
+        Ok(self.target.join(Arch::host()?.target).join(self.build.profile()).join(name))
     }
 }

@@ -185,7 +185,7 @@ impl Machine {
         let Ok(xtask) = &machines.xtask else { return Err(std::io::Error::other("no xtask")) };
         let mut command = Command::new(xtask);
         let kernel = format!("{}{}", self.kernel, self.boot.flavour);
-        command.args(["vm", "--no-build", "--kernel", &kernel]);
+        command.args(["vm", "--no-build", "--build", "tested", "--kernel", &kernel]);
         command.args(["--timeout", &self.boot.timeout_seconds.to_string()]).args(self.boot.machine);
         if !self.boot.append.is_empty() {
             command.args(["--append", self.boot.append]);

@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     arch::Arch,
-    build::{self, Programs},
+    build,
     deadline::Stopwatch,
-    layout::Layout,
+    layout::{Build, Layout},
     process,
     setup::{self, Choice, ForTests},
 };
@@ -41,7 +41,7 @@ impl Args {
         }
         // Before cargo may build another in its place.
         let xtask = std::env::current_exe().context("cannot find this program itself")?;
-        let layout = Layout::find()?;
+        let layout = Layout { build: Build::Tested, ..Layout::find()? };
         let (tools, programs) = step("setup", || {
             let tools = setup::for_building(&layout, self.toolchain)?;
             let programs = setup::for_tests(&layout)?;
@@ -71,7 +71,8 @@ impl Args {
         })?;
         step("build", || {
             build::ebpf(&layout, &tools, Arch::host()?)?;
-            build::user_space(&layout, Programs::All)
+            // All at once: what is built and then tested alone would be compiled again, with other features.
+            process::run(workspace(&layout, "build")?.arg("--all-targets"))
         })?;
         // Of the program that is tested: making it small takes longer than all tests.
         let image = step("image", || {
@@ -89,8 +90,8 @@ impl Args {
     fn test(&self, layout: &Layout, programs: &ForTests, image: &Path, xtask: &Path) -> Result<()> {
         let detector = layout.program("timejump")?;
         ensure!(detector.exists(), "{} was not built", detector.display());
-        let mut tests = cargo(layout);
-        tests.args(["test", "--workspace", "--exclude", "detector-ebpf", "--"]).args(&self.arguments);
+        let mut tests = workspace(layout, "test")?;
+        tests.arg("--").args(&self.arguments);
         tests.env("TIMEJUMP_XTASK", xtask).env("TIMEJUMP_BIN", &detector);
         tests.env("TIMEJUMP_IMAGE", image);
         tests.env("TIMEJUMP_PYTHON", &programs.python).env("TIMEJUMP_PROMTOOL", &programs.promtool);
@@ -111,6 +112,13 @@ fn cargo(layout: &Layout) -> Command {
     let mut cargo = process::cargo();
     cargo.current_dir(&layout.root);
     cargo
+}
+
+/// A cargo for all that runs on this machine and in guests.
+fn workspace(layout: &Layout, subcommand: &str) -> Result<Command> {
+    let mut cargo = build::user_space_cargo(layout, subcommand)?;
+    cargo.args(["--workspace", "--exclude", "detector-ebpf"]);
+    Ok(cargo)
 }
 
 fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {

@@ -12,7 +12,7 @@ use crate::{
     build::Programs,
     debian::Release,
     kernels::Kernel,
-    layout::Layout,
+    layout::{Build, Layout},
     setup::{self, Choice},
     vm::{Guest, Outcome, PROGRAMS, Wish},
 };
@@ -70,6 +70,9 @@ pub struct Args {
     /// A kernel module to load.
     #[arg(long, value_name = "NAME")]
     module: Vec<String>,
+    /// Which build of the programs the guest gets.
+    #[arg(long, value_enum, default_value_t)]
+    build: Build,
     /// A variable for the command.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     env: Vec<(String, String)>,
@@ -118,7 +121,7 @@ impl Args {
 
     /// Does it.
     pub fn run(&self) -> Result<ExitCode> {
-        let layout = Layout::find()?;
+        let layout = Layout { build: self.build, ..Layout::find()? };
         setup::emulator()?;
         if !self.no_build {
             super::build::all(&layout, Programs::All, Choice::Auto)?;
