@@ -27,7 +27,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use tracing_appender::non_blocking::NonBlockingBuilder;
-use tracing_subscriber::{EnvFilter, fmt::writer::BoxMakeWriter};
+use tracing_subscriber::{
+    filter::Targets, fmt::writer::BoxMakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use crate::{
     capture::{LadderOptions, LoadOptions, Rung},
@@ -165,13 +167,27 @@ pub fn main() -> ExitCode {
 }
 
 fn log_to(writer: BoxMakeWriter) {
-    let filter = EnvFilter::try_from_env("TIMEJUMP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let asked = std::env::var("TIMEJUMP_LOG").ok().filter(|text| !text.is_empty());
+    let filter = asked.as_ref().map(|text| text.parse::<Targets>());
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         // The journal stamps lines; a wall time of ours would be the thing under suspicion.
         .without_time()
-        .with_target(false)
-        .init();
+        .with_target(false);
+    let (filter, unread) = match filter {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => (info(), Some(error)),
+        None => (info(), None),
+    };
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    if let Some(error) = unread {
+        tracing::warn!(
+            "TIMEJUMP_LOG is not understood ({error}): `info`, or `info,timejump=debug`, is its form"
+        );
+    }
+}
+
+fn info() -> Targets {
+    Targets::new().with_default(tracing::Level::INFO)
 }
