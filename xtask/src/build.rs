@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     arch::Arch,
-    layout::Layout,
+    layout::{Build, Layout},
     process,
     setup::{Core, ForBuilding, ForShipping, TARGET},
 };
@@ -18,6 +18,11 @@ use crate::{
 /// Package and program of the eBPF half.
 const EBPF_PACKAGE: &str = "detector-ebpf";
 const EBPF_PROGRAM: &str = "timejump-ebpf";
+/// What guests are given.
+const GUEST_PROGRAMS: [&str; 3] = ["timejump", "timejump-guest", "timejump-init"];
+/// What tells linkers to leave out how to unwind. Below the root, where cargo has them work: a whole path would change the hashes
+/// in symbols' names, and with them the program.
+const NO_UNWINDING: &str = "xtask/link/no-unwinding.ld";
 /// By this variable the detector's build script finds the object to embed.
 const OBJECT_VARIABLE: &str = "TIMEJUMP_BPF_OBJECT";
 
@@ -95,17 +100,54 @@ fn publish(from: &Path, to: &Path) -> Result<()> {
 
 /// Builds programs of user space.
 pub fn user_space(layout: &Layout, programs: Programs) -> Result<()> {
+    match layout.build {
+        Build::Release => released(layout, programs),
+        Build::Tested => tested(layout),
+    }
+    .context("cannot build the programs of user space")
+}
+
+fn released(layout: &Layout, programs: Programs) -> Result<()> {
     let mut cargo = user_space_cargo(layout, "build")?;
     cargo.args(["-p", "timejump", "--bin", "timejump"]);
     if programs == Programs::All {
         // Not the programs that tests start on this machine.
         cargo.args(["-p", "timejump-tests", "--bin", "timejump-guest", "--bin", "timejump-init"]);
     }
-    process::run(&mut cargo).context("cannot build the programs of user space")
+    process::run(&mut cargo)
+}
+
+/// Optimised somewhat, as emulated machines are slow, and put where building the tests does not replace them.
+fn tested(layout: &Layout) -> Result<()> {
+    let mut cargo = tested_cargo(layout, "build")?;
+    cargo.arg("--bins");
+    // Any test: as for all tests, dependencies then have the features that tests want, and are not compiled again for them.
+    cargo.args(["--test", "guard"]);
+    for package in ["timejump", "timejump-tests"] {
+        cargo
+            .arg("--config")
+            .arg(format!("profile.{}.package.{package}.opt-level=1", layout.build.profile()));
+    }
+    process::run(&mut cargo)?;
+    for name in GUEST_PROGRAMS {
+        let kept = layout.program(name)?;
+        let folder = kept.parent().context("programs have no folder")?;
+        let built = folder.with_file_name(name);
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
+    }
+    Ok(())
+}
+
+/// A cargo for all that runs on this machine and in guests, in the build for tests.
+pub fn tested_cargo(layout: &Layout, subcommand: &str) -> Result<Command> {
+    let mut cargo = user_space_cargo(layout, subcommand)?;
+    cargo.args(["--workspace", "--exclude", EBPF_PACKAGE]);
+    Ok(cargo)
 }
 
 /// A cargo that compiles user space, linked statically: it runs in containers and guests that have nothing else.
-pub fn user_space_cargo(layout: &Layout, subcommand: &str) -> Result<Command> {
+fn user_space_cargo(layout: &Layout, subcommand: &str) -> Result<Command> {
     let arch = Arch::host()?;
     let mut cargo = process::cargo();
     cargo.current_dir(&layout.root);
@@ -123,8 +165,9 @@ pub fn shipped(layout: &Layout, tools: &ForShipping, arch: Arch) -> Result<()> {
     cargo.args(["-p", "timejump", "--bin", "timejump"]);
     let mut flags = vec![
         "-Ctarget-feature=+crt-static".to_owned(),
-        // Nothing unwinds: a panic aborts, and there are no symbols to name a caller by.
         "-Cforce-unwind-tables=no".to_owned(),
+        format!("-Clink-arg=-Wl,-T,{NO_UNWINDING}"),
+        "-Clink-arg=-Wl,--no-eh-frame-hdr".to_owned(),
         "-Clink-arg=-Wl,--build-id=none".to_owned(),
     ];
     let mut c_flags = vec![

@@ -27,6 +27,9 @@ pub enum Build {
     Tested,
 }
 
+/// Where programs of the tested build are kept, in Cargo's folder for it: building the tests would replace them.
+const TESTED: &str = "programs";
+
 impl Build {
     /// Cargo's name of the profile.
     pub const fn profile(self) -> &'static str {
@@ -78,6 +81,10 @@ impl Layout {
 
     /// A program of this workspace, linked statically for use in guests.
     pub fn program(&self, name: &str) -> Result<PathBuf> {
-        Ok(self.target.join(Arch::host()?.target).join(self.build.profile()).join(name))
+        let built = self.target.join(Arch::host()?.target).join(self.build.profile());
+        Ok(match self.build {
+            Build::Release => built.join(name),
+            Build::Tested => built.join(TESTED).join(name),
+        })
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     arch::Arch,
-    build,
+    build::{self, Programs},
     deadline::Stopwatch,
     layout::{Build, Layout},
     process,
@@ -71,8 +71,7 @@ impl Args {
         })?;
         step("build", || {
             build::ebpf(&layout, &tools, Arch::host()?)?;
-            // All at once: what is built and then tested alone would be compiled again, with other features.
-            process::run(workspace(&layout, "build")?.arg("--all-targets"))
+            build::user_space(&layout, Programs::All)
         })?;
         // Of the program that is tested: making it small takes longer than all tests.
         let image = step("image", || {
@@ -90,7 +89,7 @@ impl Args {
     fn test(&self, layout: &Layout, programs: &ForTests, image: &Path, xtask: &Path) -> Result<()> {
         let detector = layout.program("timejump")?;
         ensure!(detector.exists(), "{} was not built", detector.display());
-        let mut tests = workspace(layout, "test")?;
+        let mut tests = build::tested_cargo(layout, "test")?;
         tests.arg("--").args(&self.arguments);
         tests.env("TIMEJUMP_XTASK", xtask).env("TIMEJUMP_BIN", &detector);
         tests.env("TIMEJUMP_IMAGE", image);
@@ -112,13 +111,6 @@ fn cargo(layout: &Layout) -> Command {
     let mut cargo = process::cargo();
     cargo.current_dir(&layout.root);
     cargo
-}
-
-/// A cargo for all that runs on this machine and in guests.
-fn workspace(layout: &Layout, subcommand: &str) -> Result<Command> {
-    let mut cargo = build::user_space_cargo(layout, subcommand)?;
-    cargo.args(["--workspace", "--exclude", "detector-ebpf"]);
-    Ok(cargo)
 }
 
 fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
