@@ -168,6 +168,8 @@ pub fn shipped(layout: &Layout, tools: &ForShipping, arch: Arch) -> Result<()> {
         "-Cforce-unwind-tables=no".to_owned(),
         format!("-Clink-arg=-Wl,-T,{NO_UNWINDING}"),
         "-Clink-arg=-Wl,--no-eh-frame-hdr".to_owned(),
+        // What functions have in common becomes one function, for processors too where that is not the compiler's habit.
+        "-Cllvm-args=-enable-machine-outliner".to_owned(),
         "-Clink-arg=-Wl,--build-id=none".to_owned(),
     ];
     let mut c_flags = vec![
