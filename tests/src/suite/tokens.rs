@@ -92,8 +92,11 @@ fn refused_after_the_way_back(rig: &mut Rig<'_>, daemon: &mut Daemon) -> Result<
 /// The daemon's own token is refused, too, from when it reads it anew after the way back: what it has to tell then waits until
 /// kubelet has given it another.
 fn told_to_the_cluster(rig: &Rig<'_>) -> Result<()> {
+    // Of recoveries there are others as well, from before.
     until("all Events", || {
-        rig.events("ClockJumped").len() == 2 && rig.events("ClockJumpRecovered").len() >= PODS.len()
+        rig.events("ClockJumped").len() == 2
+            && rig.events("TokenNotYetValid").len() == PODS.len()
+            && rig.events("ClockJumpRecovered").len() >= PODS.len()
     })?;
     let jumps = rig.events("ClockJumped");
     let note = |event: &Value| event["note"].as_str().unwrap_or_default().to_owned();
