@@ -22,6 +22,7 @@ pub mod impact;
 pub mod ledger;
 mod locked;
 pub mod node;
+pub mod privilege;
 pub mod remedy;
 pub mod serve;
 pub mod store;

@@ -24,6 +24,7 @@ use crate::{
     daemon::{Daemon, DaemonError, DeliverySettings, Settings},
     deliver::{Output, grpc::TlsFiles},
     ledger::Thresholds,
+    privilege,
     serve::{Doors, Group, PodDoor},
     store::Retention,
 };
@@ -154,6 +155,7 @@ fn raise_file_limit() {
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let settings = args.settings()?;
     raise_file_limit();
+    privilege::begin();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

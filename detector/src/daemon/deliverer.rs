@@ -17,6 +17,7 @@ use crate::{
         outbox::{DeliveryReport, Sink, Source, deliver},
         stream::Hub,
     },
+    privilege::Duty,
     store::{Delivery, Store},
 };
 
@@ -86,7 +87,7 @@ impl Deliverer {
         let of_condition = condition.as_ref().map(|condition| report(Condition::NAME, condition.place()));
         let of_otlp = otlp.as_ref().map(|otlp| report(otlp.name(), otlp.place()));
         let reports = of_events.iter().chain(&of_condition).chain(&of_otlp).cloned().collect();
-        let worker = Worker::start("deliverer", async move |mut heard| {
+        let worker = Worker::start("deliverer", Duty::Node, async move |mut heard| {
             let events = stock.deliver(events.zip(of_events), &changed, &teller);
             let condition = async {
                 if let (Some(condition), Some(report)) = (condition, of_condition) {

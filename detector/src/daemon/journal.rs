@@ -24,6 +24,7 @@ use crate::{
     },
     impact::Impact,
     ledger::{Excursion, Jump, Missed, Reported},
+    privilege::{self, Duty},
     store::{self, Continuity, Delivery, Directory, Kept, Retention, Store},
 };
 
@@ -165,7 +166,10 @@ impl Journal {
         };
         clerk.retain();
         clerk.measure();
-        let thread = thread::Builder::new().name("journal".into()).spawn(move || clerk.work(received))?;
+        let thread = thread::Builder::new().name("journal".into()).spawn(move || {
+            privilege::narrow(Duty::Tell);
+            clerk.work(received);
+        })?;
         Ok((Self { orders, overflow: None, thread }, shared))
     }
 

@@ -49,6 +49,7 @@ use crate::{
     capture::{ClockWasSet, Rings, RungReport},
     deliver::{Backend, Message, Output, Printer, Status, stream::Hub},
     impact::Impact,
+    privilege::{self, Duty},
     serve::Serving,
     store::Left,
     sys,
@@ -200,6 +201,8 @@ impl Daemon {
         engine.look_back();
         let serving = opened.serve(backend.clone()).map_err(start)?;
         sys::give_memory_back();
+        // All other threads have begun, and given up what is theirs to.
+        privilege::narrow(Duty::Capture);
         notify::ready(&format!("capturing by {}", engine.rung));
         let capture = Capture {
             engine,

@@ -9,7 +9,10 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::ledger::Turn;
+use crate::{
+    ledger::Turn,
+    privilege::{self, Duty},
+};
 
 /// Jumps on their way, at most. One that does not fit is a gap in the timeline, which the next one bridges.
 const ON_THE_WAY: usize = 4096;
@@ -46,6 +49,7 @@ impl Worker {
     /// Starts a thread of that name that does `work`, within a runtime of its own, until it is told to end.
     pub(super) fn start<F: Future<Output = ()>>(
         name: &str,
+        duty: Duty,
         work: impl FnOnce(mpsc::Receiver<Turn>) -> F + Send + 'static,
     ) -> io::Result<Self> {
         let (turns, heard) = mpsc::channel(ON_THE_WAY);
@@ -56,6 +60,7 @@ impl Worker {
             .thread_keep_alive(Duration::from_secs(1))
             .build()?;
         let thread = thread::Builder::new().name(name.into()).spawn(move || {
+            privilege::narrow(duty);
             runtime.block_on(async {
                 tokio::select! {
                     () = work(heard) => {}

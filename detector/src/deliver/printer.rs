@@ -15,7 +15,10 @@ use super::{
     Message, Output, locked,
     stream::{Filter, Hub, Item, Subscription},
 };
-use crate::store::Store;
+use crate::{
+    privilege::{self, Duty},
+    store::Store,
+};
 
 /// Entries queued; beyond, they are read from the store.
 const CAPACITY: usize = 4096;
@@ -53,6 +56,7 @@ impl Printer {
         };
         let at_end = Arc::clone(&last);
         let thread = thread::Builder::new().name("printer".into()).spawn(move || {
+            privilege::narrow(Duty::Tell);
             let result = press.run(&subscription, &at_end);
             if let Err(error) = &result {
                 if error.kind() != io::ErrorKind::BrokenPipe {

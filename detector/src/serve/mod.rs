@@ -33,10 +33,13 @@ use tonic::{
 pub use group::Group;
 pub use pod::PodDoor;
 
-use crate::deliver::{
-    Backend, Listener,
-    grpc::{MAX_REQUEST, MAX_RESPONSE, Service, TlsFiles, v1},
-    http, locked,
+use crate::{
+    deliver::{
+        Backend, Listener,
+        grpc::{MAX_REQUEST, MAX_RESPONSE, Service, TlsFiles, v1},
+        http, locked,
+    },
+    privilege::{self, Duty},
 };
 
 /// Where to listen.
@@ -166,6 +169,7 @@ impl Opened {
             .thread_keep_alive(Duration::from_secs(1))
             .build()?;
         let thread = thread::Builder::new().name("server".into()).spawn(move || {
+            privilege::narrow(Duty::Tell);
             runtime.block_on(self.run(backend, ending));
             let _ = finished.send(());
         })?;

@@ -16,7 +16,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::work::Work;
 use super::{Known, NodeSettings, PodNames, Worker, journal::Teller};
-use crate::deliver::{ContainersReport, NodeReport};
+use crate::{
+    deliver::{ContainersReport, NodeReport},
+    privilege::Duty,
+};
 
 /// Questions that one look answers: as many as there may be consumers by default.
 const QUESTIONS: usize = 256;
@@ -42,7 +45,7 @@ impl Assessor {
         let unseen = NodeReport { runtime_state: "not looked at yet".into(), ..NodeReport::default() };
         let report = Arc::new(Mutex::new(unseen));
         let shared = Arc::clone(&report);
-        let worker = Worker::start("assessor", |heard| async move {
+        let worker = Worker::start("assessor", Duty::NodeAndJournal, |heard| async move {
             Work::new(settings, known, names, teller, shared).run(heard, questions).await;
         })?;
         Ok(Self { worker, ask, report })

@@ -15,7 +15,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::work::Work;
 use super::{Known, NodeSettings, PodNames, Worker, journal::Teller};
-use crate::deliver::{CredentialsReport, TokensReport};
+use crate::{
+    deliver::{CredentialsReport, TokensReport},
+    privilege::Duty,
+};
 
 /// Questions that are answered together: as many as there may be consumers by default.
 const QUESTIONS: usize = 256;
@@ -42,7 +45,7 @@ impl Keeper {
             CredentialsReport { volumes_state: "not looked at yet".into(), ..CredentialsReport::default() };
         let report = Arc::new(Mutex::new(unseen));
         let shared = Arc::clone(&report);
-        let worker = Worker::start("keeper", |heard| async move {
+        let worker = Worker::start("keeper", Duty::Node, |heard| async move {
             Work::new(settings, known, names, teller, shared).run(heard, questions).await;
         })?;
         Ok(Self { worker, ask, report })

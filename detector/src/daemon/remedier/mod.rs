@@ -15,6 +15,7 @@ use super::{Worker, journal::Teller};
 use crate::{
     cluster::{Access, Cluster},
     deliver::{CredentialsReport, StoreReport, stream::Hub},
+    privilege::Duty,
     remedy::{
         Policy,
         act::Means,
@@ -97,7 +98,7 @@ pub fn start_remedier(
         Leases::new(cluster, namespace, &settings.node_name).good_for(settings.lease_for)
     });
     let synchronised = settings.synchronised;
-    Worker::start("remedier", move |heard| async move {
+    Worker::start("remedier", Duty::Node, move |heard| async move {
         Work::new(policy, means, leases, stock, teller, synchronised).run(heard).await;
     })
     .map(Some)
