@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn what_needs_libraries_is_refused() {
         let refused = |file: &Path| format!("{:#}", stands_alone(file).unwrap_err());
-        assert!(refused(&env::current_exe().unwrap()).contains("linked dynamically"));
+        assert!(refused(Path::new("/bin/sh")).contains("linked dynamically"));
         assert!(
             refused(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))).contains("no program")
         );
