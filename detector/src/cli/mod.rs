@@ -1,12 +1,13 @@
 //! What people type.
 
 mod cluster;
+mod completions;
 mod diagnose;
 mod exit;
 mod fix;
 mod fleet;
-mod generate;
 mod history;
+mod man;
 mod node;
 mod nodes;
 mod otlp;
@@ -69,9 +70,9 @@ enum Command {
     /// How the daemon stands or, where none runs, what this machine would allow one
     Status(status::StatusArgs),
     /// Print completions for a shell
-    Completions(generate::CompletionsArgs),
+    Completions(completions::CompletionsArgs),
     /// Print or write manual pages
-    Man(generate::ManArgs),
+    Man(man::ManArgs),
 }
 
 /// How to capture.
@@ -152,8 +153,8 @@ pub fn main() -> ExitCode {
         Command::Diagnose(args) => diagnose::run(&args),
         Command::Fix(args) => fix::fix(&args),
         Command::Status(args) => status::status_command(&args),
-        Command::Completions(args) => generate::completions(&args),
-        Command::Man(args) => generate::man(&args),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => man::man(&args),
     };
     match result {
         Ok(()) => ExitCode::from(exit::OK),

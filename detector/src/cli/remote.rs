@@ -14,7 +14,7 @@ pub(super) const SOCKET: &str = "/run/timejump/timejump.sock";
 #[derive(Clone, Debug, Args)]
 pub(super) struct RemoteArgs {
     /// Where the daemon listens: a socket's path, or https://HOST:PORT
-    #[arg(long, env = "TIMEJUMP_ADDRESS", value_name = "ADDRESS", default_value = SOCKET)]
+    #[arg(long, alias = "socket", env = "TIMEJUMP_ADDRESS", value_name = "ADDRESS", default_value = SOCKET)]
     pub(super) address: Address,
     /// For https: who must have signed the daemon's certificate (PEM)
     #[arg(long, value_name = "FILE", requires_all = ["cert", "key"])]

@@ -31,8 +31,6 @@ pub(super) struct WatchArgs {
     /// Follow all nodes of a cluster at once, each by a port-forward to its pod
     #[arg(long, conflicts_with_all = ["once", "address", "ca", "cert", "key"])]
     pub(super) cluster: bool,
-    #[command(flatten)]
-    pub(super) fleet: FleetArgs,
     /// How to print
     #[arg(short, long, value_enum, default_value_t)]
     pub(super) output: OutputFormat,
@@ -55,6 +53,9 @@ pub(super) struct WatchArgs {
     select: SelectArgs,
     #[command(flatten)]
     remote: RemoteArgs,
+    // Last: its heading would stand above what follows.
+    #[command(flatten)]
+    pub(super) fleet: FleetArgs,
 }
 
 /// Half of the stream.

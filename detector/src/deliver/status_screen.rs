@@ -75,7 +75,7 @@ fn daemon_lines(daemon: &DaemonReport) -> String {
         let _ = write!(line, "; {}", store.state);
     }
     if store.backlog != 0 {
-        let _ = write!(line, "; {} entries wait", store.backlog);
+        let _ = write!(line, "; waiting for it: {}", store.backlog);
     }
     field("store", line);
     for listener in &daemon.listeners {

@@ -50,11 +50,11 @@ fn permitted() -> Set {
 }
 
 /// Gives up what is not `wanted` of this thread's.
-pub(super) fn keep(wanted: &Set) {
+pub(super) fn keep(wanted: Set) {
     let Ok(has) = capabilities(None) else { return };
     // The bounding set first, while there is CAP_SETPCAP for it: it limits what programs get that root starts.
     if has.effective.contains(Set::SETPCAP) {
-        for capability in Set::all().difference(*wanted).iter() {
+        for capability in Set::all().difference(wanted).iter() {
             // Those that this kernel does not know are none to lose.
             let _ = remove_capability_from_bounding_set(capability);
         }
@@ -62,8 +62,8 @@ pub(super) fn keep(wanted: &Set) {
     // Nothing that it starts needs any.
     let _ = clear_ambient_capability_set();
     let sets = CapabilitySets {
-        effective: has.effective.intersection(*wanted),
-        permitted: has.permitted.intersection(*wanted),
+        effective: has.effective.intersection(wanted),
+        permitted: has.permitted.intersection(wanted),
         inheritable: Set::empty(),
     };
     if let Err(error) = set_capabilities(None, sets) {
@@ -92,7 +92,7 @@ mod tests {
     fn a_thread_keeps_what_is_wanted_of_what_it_has() {
         let before = permitted();
         let after = std::thread::spawn(|| {
-            keep(&LOOK);
+            keep(LOOK);
             (permitted(), capabilities(None).unwrap().effective)
         });
         let (after, effective) = after.join().unwrap();

@@ -27,13 +27,13 @@ pub fn begin() {
     if let Err(error) = rustix::thread::set_no_new_privs(true) {
         tracing::warn!("programs it starts may gain privileges: no_new_privs: {error}");
     }
-    capabilities::keep(&capabilities::TO_START);
+    capabilities::keep(capabilities::TO_START);
 }
 
 /// In each thread, first of all, and in the first one when all has started: keeps what `duty` takes, of what there is. What
 /// cannot be given up is said; the thread works on.
 pub fn narrow(duty: Duty) {
-    capabilities::keep(&capabilities::of(duty));
+    capabilities::keep(capabilities::of(duty));
     if let Err(error) = Filter::of(duty).apply() {
         tracing::warn!("{duty:?}: no filter of system calls: {error}");
     }
