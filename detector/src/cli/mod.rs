@@ -27,7 +27,7 @@ mod watch_cluster;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use tracing_appender::non_blocking::NonBlockingBuilder;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     filter::Targets, fmt::writer::BoxMakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
 };
@@ -35,6 +35,7 @@ use tracing_subscriber::{
 use crate::{
     capture::{LadderOptions, LoadOptions, Rung},
     deliver::OutputFormat,
+    privilege::{self, Duty},
 };
 
 /// timejump tells every jump of this machine's wall clock: how far, exactly, by whom.
@@ -134,8 +135,7 @@ pub fn main() -> ExitCode {
     // dropped.
     let (writer, _flushed_at_the_end) = match cli.command {
         Command::Run(_) => {
-            let (writer, guard) =
-                NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES).finish(std::io::stderr());
+            let (writer, guard) = log_thread();
             (BoxMakeWriter::new(writer), Some(guard))
         }
         _ => (BoxMakeWriter::new(std::io::stderr), None),
@@ -165,6 +165,19 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// The thread that writes the log; as it is the library's, it is started by one that has given up already what it does not need.
+fn log_thread() -> (NonBlocking, WorkerGuard) {
+    let start = || NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES).finish(std::io::stderr());
+    let narrowed = std::thread::scope(|scope| {
+        let starter = scope.spawn(|| {
+            privilege::narrow(Duty::Tell);
+            start()
+        });
+        starter.join()
+    });
+    narrowed.unwrap_or_else(|_panicked| start())
 }
 
 fn log_to(writer: BoxMakeWriter) {

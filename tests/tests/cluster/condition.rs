@@ -18,8 +18,8 @@ fn it_is_false_from_the_start_and_true_as_long_as_something_is_spoiled() {
     // Another run finds it so and keeps the moment of its change.
     let since = rig.condition()["lastTransitionTime"].clone();
     rig.kill();
-    rig.start();
     let asked = rig.apiserver.objects().history().len();
+    rig.start();
     rig.until("told at the start", |rig| rig.apiserver.objects().history().len() > asked);
     assert_eq!(
         (&rig.condition()["status"], &rig.condition()["lastTransitionTime"]),

@@ -85,6 +85,21 @@ fn every_alert_tells_what_to_do() {
     }
 }
 
+/// Each alert names its section of the runbook, and there are no sections of alerts that there are not.
+#[test]
+fn every_alert_has_its_section_in_the_runbook() {
+    let rules = text(RULES);
+    let runbook = text("docs/runbook.md");
+    let sections = runbook.lines().filter_map(|line| line.strip_prefix("### Timejump"));
+    let sections: BTreeSet<_> = sections.map(|name| format!("Timejump{name}")).collect();
+    let alerts = alerts(&rules);
+    assert_eq!(sections, alerts.keys().map(ToString::to_string).collect());
+    for (name, block) in alerts {
+        let url = format!("/docs/runbook.md#{}\n", name.to_lowercase());
+        assert!(block.contains(&url), "{name} has another runbook_url, or none");
+    }
+}
+
 /// What they try is promtool's business; that none is left out is ours.
 #[test]
 fn every_alert_is_tried_both_ways() {

@@ -3,6 +3,7 @@
 //! `TIMEJUMP_BIN` names the binary; without it these tests say so and pass, but fail where `CI` is set.
 
 mod node;
+mod privilege;
 mod running;
 mod tokens;
 
