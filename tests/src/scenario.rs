@@ -113,7 +113,7 @@ pub const BOOTS: &[Boot] = &[
             "silent_suspend",
             "capabilities",
         ],
-        timeout_seconds: 600,
+        timeout_seconds: 900,
         mostly_waits: false,
     },
     Boot {
@@ -334,8 +334,8 @@ pub fn deadline_seconds(scenario: &str) -> u64 {
     match scenario {
         "real_incident" => 1700,
         "stats_foretold" => 420,
-        "stuck_consumer" | "stats_restart" | "token_incident" | "capabilities" => 180,
-        "own_pod" => 300,
+        "stuck_consumer" | "stats_restart" | "token_incident" => 180,
+        "own_pod" | "capabilities" => 300,
         "killed_in_a_storm" | "replay_then_live" | "disk_full" | "hammer" | "small_ring" | "start_stop"
         | "chronyd_makestep" => 120,
         _ => 60,

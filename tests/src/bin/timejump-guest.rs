@@ -77,7 +77,11 @@ enum Action {
         what: Nonsense,
     },
     /// Step the clock from two threads at once, as fast as it goes, until stdin ends.
-    Hammer,
+    Hammer {
+        /// How often each of them steps at most.
+        #[arg(long, default_value_t = u64::MAX)]
+        limit: u64,
+    },
     /// Step the clock every few milliseconds until stdin ends.
     Churn,
     /// Become somebody else and then another program.
@@ -145,7 +149,7 @@ fn run(guest: InGuest, action: Action) -> Result<bool> {
             identity.assume()?;
             role::tell(&role::attempt(&guest, what, times)?, hold)?;
         }
-        Action::Hammer => hammer::strike_until_stdin_ends(&guest)?,
+        Action::Hammer { limit } => hammer::strike_until_stdin_ends(&guest, limit)?,
         Action::Churn => hammer::churn_until_stdin_ends(&guest)?,
         Action::Exec { identity, words } => role::exec(&identity, &words)?,
         Action::Kubelet(live) => live.run()?,

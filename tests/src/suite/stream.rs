@@ -57,8 +57,13 @@ pub(super) fn replay_then_live(stage: &Stage) -> Result<()> {
     wait_for_consumers(&cli, 4)?;
     sleep(Duration::from_secs(1));
     let (_, made) = churn.end()?;
+    let made = usize::try_from(made)?;
+    // An ending daemon waits for its consumers, but not for long.
+    for watcher in &watchers {
+        wait_for_jumps(watcher, made)?;
+    }
     let report = daemon.stop()?;
-    ensure!(i64::try_from(report.jumps.len())? == made, "{made} steps, {} told", report.jumps.len());
+    ensure!(report.jumps.len() == made, "{made} steps, {} told", report.jumps.len());
     for watcher in watchers {
         let lines = watcher.wait()?;
         let sequences: Vec<_> = lines
