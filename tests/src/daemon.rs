@@ -22,7 +22,7 @@ use crate::sys::process;
 /// How often the output is looked at.
 const POLL: Duration = Duration::from_millis(5);
 /// How long a start or a stop may take. An emulated machine is slow, and detaching waits for grace periods.
-const START_OR_STOP: Duration = Duration::from_secs(40);
+const START_OR_STOP: Duration = Duration::from_secs(90);
 /// How long a line that must come may take.
 const LINE: Duration = Duration::from_secs(15);
 

@@ -63,7 +63,7 @@ pub fn processor_time(pid: u32) -> Result<BTreeMap<String, i64>> {
 }
 
 /// Voluntary and other context switches of all threads so far.
-fn context_switches(pid: u32) -> Result<u64> {
+pub fn context_switches(pid: u32) -> Result<u64> {
     let tasks = format!("/proc/{pid}/task");
     let mut sum = 0;
     for task in fs::read_dir(&tasks).context(tasks)? {

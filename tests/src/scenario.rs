@@ -209,7 +209,7 @@ pub const BOOTS: &[Boot] = &[
             "read_only_store",
             "doors_shut",
         ],
-        timeout_seconds: 600,
+        timeout_seconds: 900,
         mostly_waits: false,
     },
     Boot {
@@ -334,10 +334,9 @@ pub fn deadline_seconds(scenario: &str) -> u64 {
     match scenario {
         "real_incident" => 1700,
         "stats_foretold" => 420,
-        "stuck_consumer" | "stats_restart" | "token_incident" => 180,
-        "own_pod" | "capabilities" => 300,
-        "killed_in_a_storm" | "replay_then_live" | "disk_full" | "hammer" | "small_ring" | "start_stop"
-        | "chronyd_makestep" => 120,
+        "stats_restart" | "token_incident" => 180,
+        "own_pod" | "capabilities" | "stuck_consumer" | "killed_in_a_storm" => 300,
+        "replay_then_live" | "disk_full" | "hammer" | "small_ring" | "start_stop" | "chronyd_makestep" => 120,
         _ => 60,
     }
 }

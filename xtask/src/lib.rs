@@ -15,6 +15,7 @@ pub mod layout;
 mod linked;
 pub mod manifests;
 pub mod process;
+pub mod rivals;
 pub mod setup;
 pub mod userland;
 pub mod vm;

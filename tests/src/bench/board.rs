@@ -88,6 +88,11 @@ impl Board {
         self.lock().latest
     }
 
+    /// When the last one came to this consumer.
+    pub fn last_of(&self, column: usize) -> Option<i64> {
+        self.lock().columns.get(column)?.last().map(|arrival| arrival.1)
+    }
+
     /// All columns.
     pub fn take(&self) -> Vec<Vec<Arrival>> {
         std::mem::take(&mut self.lock().columns)

@@ -41,6 +41,11 @@ impl Ratio {
         Self((unit > 0).then(|| (amount.saturating_mul(200) / unit + 1) / 2))
     }
 
+    /// In hundredths, if it is one.
+    pub fn hundredths(self) -> Option<i64> {
+        self.0
+    }
+
     /// Without its fraction.
     pub fn whole(self) -> i64 {
         self.0.map_or(0, |hundredths| (hundredths + 50) / 100)

@@ -61,11 +61,17 @@ pub struct Stuck {
 }
 
 impl Usage {
-    fn of(subject: &Subject) -> Result<Self> {
+    /// Of a daemon, once it has come to rest.
+    pub fn at_rest(subject: &Subject) -> Result<Self> {
         idle::wake_ups(subject.pid(), Duration::ZERO)?;
+        Self::of(subject.pid())
+    }
+
+    /// Of any process, now.
+    pub fn of(pid: u32) -> Result<Self> {
         Ok(Self {
-            resident_kib: resident_kib(subject.pid())?.try_into()?,
-            anonymous_kib: anonymous_kib(subject.pid())?.try_into()?,
+            resident_kib: resident_kib(pid)?.try_into()?,
+            anonymous_kib: anonymous_kib(pid)?.try_into()?,
         })
     }
 }
@@ -74,11 +80,11 @@ impl Usage {
 pub fn measure(stage: &Stage) -> Result<Memory> {
     let subject = Subject::start(stage, Keep::OnDisk, &[])?;
     say("memory: idle");
-    let mut idle = vec![(0, Usage::of(&subject)?)];
+    let mut idle = vec![(0, Usage::at_rest(&subject)?)];
     let mut idle_switches = 0;
     for count in COUNTS {
         let consumers = Consumers::follow(&subject.address(), count, &subject.board, 1)?;
-        idle.push((count, Usage::of(&subject)?));
+        idle.push((count, Usage::at_rest(&subject)?));
         if Some(&count) == COUNTS.last() {
             say("context switches");
             idle_switches = idle::wake_ups(subject.pid(), IDLE)?;
@@ -109,7 +115,7 @@ fn half_stuck(stage: &Stage, subject: &Subject) -> Result<Stuck> {
             step(&stage.guest, number, LOUD)?;
         }
         subject.board.wait()?;
-        looks.push(Usage::of(subject)?);
+        looks.push(Usage::at_rest(subject)?);
         missed.push(baseline::lagged(&subject.address())?);
     }
     let (full, later) = (looks[LOOKS - 2], looks[LOOKS - 1]);

@@ -1,15 +1,21 @@
-//! `cargo xtask bench`: how long a jump takes to its consumers, and what that costs. Figures, never verdicts: no test
-//! looks at them. Each is set beside another of the same run, for the machine may be an emulated one.
+//! `cargo xtask bench`: how long a jump takes to its consumers, what that costs, and how both compare with what one would run
+//! instead. Figures, never verdicts: no test looks at them. Each is set beside another of the same run, for the machine may be
+//! an emulated one.
 
 mod baseline;
 mod board;
 mod burst;
 mod consumers;
 mod figures;
+mod goal;
 mod latency;
+mod loaded;
 mod memory;
+mod million;
 pub mod node;
+pub mod rivals;
 mod steps;
+mod stream;
 mod subject;
 mod table;
 pub mod tokens;
@@ -18,26 +24,39 @@ use std::fs;
 use std::io::Write;
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::guard::InGuest;
 use crate::stage::Stage;
 use crate::sys::SECOND;
 use crate::sys::clock::monotonic_ns;
+use goal::Goal;
+use rivals::table as compared;
 
 /// Numbers of consumers, the most last.
 const COUNTS: [usize; 3] = [1, 10, 100];
 
-/// All that was measured.
+/// What is measured in one guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// The stream, with more and fewer consumers.
+    Stream,
+    /// timejump beside bpftrace and auditd.
+    Rivals,
+    /// What system calls cost, in a guest whose clock counts instructions.
+    Calls,
+}
+
+/// All that was measured in one guest.
 #[derive(Debug, Serialize)]
-pub struct Results {
+struct Results {
     machine: Machine,
-    baseline: baseline::Baseline,
-    latency: Vec<latency::Latency>,
-    memory: memory::Memory,
-    bursts: Vec<burst::Burst>,
-    node: node::Node,
-    tokens: tokens::Tokens,
+    /// For people.
+    text: String,
+    goals: Vec<Goal>,
+    /// For programs.
+    figures: serde_json::Value,
 }
 
 /// Where it was measured.
@@ -50,32 +69,55 @@ struct Machine {
     seconds: i64,
 }
 
-/// Measures everything and prints it: a table, or one JSON object.
-pub fn run(guest: InGuest, accelerator: &str, json: bool) -> Result<()> {
+/// Measures one part and prints it as one JSON object: texts for people are in it.
+pub fn run(guest: InGuest, part: Part, accelerator: &str) -> Result<()> {
     let began = monotonic_ns();
     let stage = Stage::new(guest, "bench")?;
-    let read = |path: &str| fs::read_to_string(path).with_context(|| path.to_owned());
-    let mut results = Results {
-        baseline: baseline::measure(&stage)?,
-        latency: latency::measure(&stage)?,
-        memory: memory::measure(&stage)?,
-        bursts: burst::measure(&stage)?,
-        node: node::measure(&stage.bench.dir)?,
-        tokens: tokens::measure(&stage.bench.dir)?,
-        machine: Machine {
-            kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
-            accelerator: accelerator.to_owned(),
-            processors: std::thread::available_parallelism()?.get(),
-            clocksource: read("/sys/devices/system/clocksource/clocksource0/current_clocksource")?
-                .trim()
-                .to_owned(),
-            seconds: 0,
-        },
+    let (text, goals, figures) = match part {
+        Part::Stream => stream::measure(&stage)?,
+        Part::Rivals => compare(&stage)?,
+        Part::Calls => {
+            let costs = rivals::cost::measure(&stage)?;
+            let text = compared::costs(&costs, "instructions");
+            (text, compared::cost_goals(&costs), serde_json::to_value(costs)?)
+        }
     };
-    results.machine.seconds = (monotonic_ns() - began) / SECOND;
-    let text = if json { serde_json::to_string(&results)? } else { table::of(&results) };
-    println!("{}", text.trim_end());
+    let read = |path: &str| fs::read_to_string(path).with_context(|| path.to_owned());
+    let machine = Machine {
+        kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+        accelerator: accelerator.to_owned(),
+        processors: std::thread::available_parallelism()?.get(),
+        clocksource: read("/sys/devices/system/clocksource/clocksource0/current_clocksource")?
+            .trim()
+            .to_owned(),
+        seconds: (monotonic_ns() - began) / SECOND,
+    };
+    println!("{}", serde_json::to_string(&Results { machine, text, goals, figures })?);
     Ok(())
+}
+
+/// What a part has to say: for people, its goals, for programs.
+type Said = (String, Vec<Goal>, serde_json::Value);
+
+fn compare(stage: &Stage) -> Result<Said> {
+    let start = rivals::start::measure(stage)?;
+    let latency = rivals::latency::measure(stage)?;
+    let rest = rivals::rest::measure(stage)?;
+    let loaded = loaded::measure(stage)?;
+    let million = million::measure(stage)?;
+    let text = [
+        compared::latencies(&latency),
+        compared::starts(&start),
+        compared::rests(&rest),
+        compared::loaded(&loaded),
+        compared::million(&million),
+    ]
+    .join("\n");
+    let goals = compared::goals(&latency, &rest, &start, &loaded, &million);
+    let figures = serde_json::json!({
+        "start": start, "latency": latency, "rest": rest, "loaded": loaded, "million": million
+    });
+    Ok((text, goals, figures))
 }
 
 /// How far it is. A bench takes minutes.

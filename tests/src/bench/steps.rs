@@ -14,6 +14,16 @@ use crate::sys::clock::{boot_ns, monotonic_ns};
 /// What consumers are told of: well above what is quiet.
 pub const LOUD: i64 = 2 * SECOND;
 
+/// After this long what was on its way has come.
+pub const SETTLED: Duration = Duration::from_millis(500);
+
+/// Sets the clock, to and fro by [`LOUD`]: the one way that everybody watches.
+pub fn set(guest: &InGuest, number: u64) -> Result<()> {
+    let delta = if number.is_multiple_of(2) { LOUD } else { -LOUD };
+    Way::ClockSettime.perform(guest, delta).context("set the clock")?;
+    Ok(())
+}
+
 /// Step number `number` by `size`, to and fro.
 pub fn step(guest: &InGuest, number: u64, size: i64) -> Result<()> {
     let delta = if number.is_multiple_of(2) { size } else { -size };

@@ -43,15 +43,20 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Starts one and waits for its status line.
+    /// Starts one on the best rung and waits for its status line.
     pub fn start(stage: &Stage, keep: Keep, arguments: &[&str]) -> Result<Self> {
+        Self::on_rung(stage, "fentry", keep, arguments)
+    }
+
+    /// The same on another rung.
+    pub fn on_rung(stage: &Stage, rung: &str, keep: Keep, arguments: &[&str]) -> Result<Self> {
         let home = stage.bench.dir.join("home");
         if home.exists() {
             std::fs::remove_dir_all(&home)?;
         }
         let socket = home.join("run/timejump.sock");
         let mut command = Command::new(&stage.bench.timejump);
-        command.args(["run", "-o", "json", "--all", "--rung", "fentry", "--http", "127.0.0.1:0"]);
+        command.args(["run", "-o", "json", "--all", "--rung", rung, "--http", "127.0.0.1:0"]);
         match keep {
             Keep::OnDisk => command.arg("--state-dir").arg(home.join("state")),
             Keep::InMemory => command.arg("--no-store"),

@@ -8,14 +8,13 @@ use super::figures::{Ratio, time};
 use super::latency::{Latency, Measured};
 use super::memory::{Memory, Usage};
 use super::node::Node;
+use super::stream::Stream;
 use super::tokens::Tokens;
-use super::{Machine, Results};
 
 /// All tables.
-pub fn of(results: &Results) -> String {
-    let Results { machine, baseline, latency, memory, bursts, node, tokens } = results;
+pub fn of(stream: &Stream) -> String {
+    let Stream { baseline, latency, memory, bursts, node, tokens } = stream;
     let sections = [
-        head(machine),
         latencies(latency, baseline),
         work(latency),
         baselines(baseline),
@@ -65,16 +64,6 @@ fn of_tokens(tokens: &Tokens) -> String {
         anonymous_kib[0],
         resident_kib[1],
         anonymous_kib[1],
-    )
-}
-
-fn head(machine: &Machine) -> String {
-    let Machine { kernel, accelerator, processors, clocksource, seconds } = machine;
-    let accelerator = accelerator.to_uppercase();
-    let caution = if accelerator == "KVM" { "a virtual machine" } else { "an emulated machine" };
-    format!(
-        "timejump bench: kernel {kernel}, {accelerator}, {processors} processors, clock {clocksource}; took {seconds} s\n\
-         This is {caution}: compare ratios, not times.\n"
     )
 }
 
@@ -230,12 +219,13 @@ fn burst(bursts: &[Burst]) -> String {
     )
 }
 
-fn row<const N: usize>(cells: [impl Into<String>; N]) -> Vec<String> {
+/// Cells of one row.
+pub fn row<const N: usize>(cells: [impl Into<String>; N]) -> Vec<String> {
     cells.map(Into::into).to_vec()
 }
 
 /// The first column to the left, all others to the right.
-fn aligned(rows: &[Vec<String>]) -> String {
+pub fn aligned(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };

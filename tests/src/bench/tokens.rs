@@ -25,7 +25,8 @@ use crate::sys::SECOND;
 use crate::sys::clock::{boot_ns, monotonic_ns, wall_ns};
 
 const PODS: usize = 500;
-const EACH: usize = 10;
+/// Volumes of each pod.
+pub const EACH: usize = 10;
 /// Refreshes whose way is timed.
 const REFRESHES: usize = 100;
 const ROUNDS: usize = 5;
@@ -59,7 +60,7 @@ pub struct Tokens {
 pub fn measure(dir: &Path) -> Result<Tokens> {
     say("tokens: five thousand of them");
     let root = dir.join("kubelet");
-    let mut node = Volumes::write(&root)?;
+    let mut node = Volumes::write(&root, PODS * EACH)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut read_ns, mut open_ns, mut watches) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {
@@ -156,16 +157,17 @@ fn settings(root: &Path, socket: &Path) -> Settings {
 }
 
 /// The volumes, and who writes them.
-struct Volumes {
+pub struct Volumes {
     paths: Vec<PathBuf>,
     writers: BTreeMap<usize, AtomicWriter>,
     apiserver: ApiServer,
 }
 
 impl Volumes {
-    fn write(root: &Path) -> Result<Self> {
+    /// So many, below kubelet's root.
+    pub fn write(root: &Path, tokens: usize) -> Result<Self> {
         let mut node = Self { paths: Vec::new(), writers: BTreeMap::new(), apiserver: ApiServer::new(1) };
-        for number in 0..PODS * EACH {
+        for number in 0..tokens {
             let path = root.join("pods").join(uid(number / EACH)).join("volumes/kubernetes.io~projected");
             let path = path.join(format!("token-{}", number % EACH));
             fs::create_dir_all(&path)?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use timejump_tests::bench;
+use timejump_tests::bench::{self, Part, rivals};
 use timejump_tests::demo;
 use timejump_tests::guard::InGuest;
 use timejump_tests::kubelet::live::Live;
@@ -105,9 +105,17 @@ enum Action {
         /// How this guest's processors are made.
         #[arg(long, default_value = "unknown")]
         accelerator: String,
-        /// Print one JSON object instead of a table.
-        #[arg(long)]
-        json: bool,
+        /// What to measure.
+        part: Part,
+    },
+    /// Make the steps of a bench as stdin asks for them.
+    BenchStepper,
+    /// Call what a bench measures, and tell how long that took.
+    BenchCalls,
+    /// Be auditd's plugin: tell when each event of a change of time came.
+    AuditRelay {
+        /// The pipe to tell it to.
+        to: PathBuf,
     },
 }
 
@@ -154,7 +162,10 @@ fn run(guest: InGuest, action: Action) -> Result<bool> {
         Action::Exec { identity, words } => role::exec(&identity, &words)?,
         Action::Kubelet(live) => live.run()?,
         Action::Demo { report } => demo::run(guest, &report)?,
-        Action::Bench { accelerator, json } => bench::run(guest, &accelerator, json)?,
+        Action::Bench { accelerator, part } => bench::run(guest, part, &accelerator)?,
+        Action::BenchStepper => rivals::stepper::obey(&guest)?,
+        Action::BenchCalls => rivals::cost::call(&guest)?,
+        Action::AuditRelay { to } => rivals::relay(&to)?,
     }
     Ok(true)
 }

@@ -57,6 +57,9 @@ pub struct Args {
     /// Put Debian's chronyd, chronyc, date and libfaketime into the guest.
     #[arg(long)]
     userland: bool,
+    /// Put Debian 13's bpftrace, auditd and auditctl into the guest.
+    #[arg(long, conflicts_with_all = ["userland", "containerd"])]
+    rivals: bool,
     /// Put a Debian release's containerd, ctr and runc into the guest.
     // Its libraries and those of --userland are of different releases.
     #[arg(long, value_enum, value_name = "RELEASE", conflicts_with = "userland")]
@@ -107,6 +110,7 @@ impl Args {
             .timeout(Duration::from_secs(self.timeout))
             .accel(self.accel)
             .userland(self.userland)
+            .rivals(self.rivals)
             .containerd(self.containerd)
             .kubernetes(self.kubernetes)
             .ptp(self.ptp)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 
 use super::{modules::Modules, tree::Tree};
-use crate::{containerd, debian::Release, kernels::Unpacked, kubernetes, layout::Layout, userland};
+use crate::{containerd, debian::Release, kernels::Unpacked, kubernetes, layout::Layout, rivals, userland};
 
 /// The guest's first process.
 const INIT: &str = "timejump-init";
@@ -13,6 +13,8 @@ const INIT: &str = "timejump-init";
 pub const PROGRAMS: [&str; 2] = ["timejump", "timejump-guest"];
 /// Modules that any guest may find of use. A hypervisor's clock is a PTP device; there is none without KVM.
 const MODULES: [&str; 1] = ["ptp_kvm"];
+
+const TWO_RELEASES: &str = "one guest cannot have the libraries of two releases";
 
 /// What one guest is to have.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(super) struct Wanted<'a> {
     pub modules: &'a [String],
     /// Whether Debian's programs are wanted.
     pub userland: bool,
+    /// Whether bpftrace and auditd are wanted.
+    pub rivals: bool,
     /// The release whose containerd is wanted.
     pub containerd: Option<Release>,
     /// Whether components of Kubernetes are wanted.
@@ -49,8 +53,12 @@ impl Wanted<'_> {
             userland::debian(layout, &mut tree)?;
         }
         if let Some(release) = self.containerd {
-            ensure!(!self.userland, "one guest cannot have the libraries of two releases");
+            ensure!(!self.userland && !self.rivals, "{TWO_RELEASES}");
             containerd::install(layout, release, &mut tree)?;
+        }
+        if self.rivals {
+            ensure!(!self.userland, "{TWO_RELEASES}");
+            rivals::install(layout, &mut tree)?;
         }
         if self.kubernetes {
             kubernetes::install(&mut tree)?;

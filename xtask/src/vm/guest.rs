@@ -31,6 +31,7 @@ pub struct Guest {
     timeout: Duration,
     accel: Wish,
     userland: bool,
+    rivals: bool,
     containerd: Option<Release>,
     kubernetes: bool,
     verbose: bool,
@@ -53,6 +54,7 @@ impl Guest {
             timeout: Duration::from_mins(2),
             accel: Wish::Auto,
             userland: false,
+            rivals: false,
             containerd: None,
             kubernetes: false,
             verbose: false,
@@ -143,6 +145,13 @@ impl Guest {
         self
     }
 
+    /// Whether it has bpftrace and auditd, to compare with. Not together with [`Self::userland`] or [`Self::containerd`].
+    #[must_use]
+    pub fn rivals(mut self, wanted: bool) -> Self {
+        self.rivals = wanted;
+        self
+    }
+
     /// The release whose containerd and runc it has, if any. Not together with [`Self::userland`].
     #[must_use]
     pub fn containerd(mut self, release: Option<Release>) -> Self {
@@ -191,6 +200,7 @@ impl Guest {
             fetched: &self.fetched,
             modules: &self.modules,
             userland: self.userland,
+            rivals: self.rivals,
             containerd: self.containerd,
             kubernetes: self.kubernetes,
         };

@@ -72,6 +72,18 @@ impl Tree {
         self.nodes.insert(path, node);
     }
 
+    /// How many bytes its files have.
+    pub fn size(&self) -> Result<u64> {
+        let size = |node: &Node| match node {
+            Node::Directory | Node::Symlink(_) => Ok(0),
+            Node::Bytes(contents) => Ok(contents.len() as u64),
+            Node::Copy(from) => {
+                Ok(fs::metadata(from).with_context(|| format!("cannot look at {}", from.display()))?.len())
+            }
+        };
+        self.nodes.values().map(size).sum()
+    }
+
     /// Writes the tree as the archive that a kernel takes.
     pub fn write(&self, to: impl Write) -> Result<()> {
         let mut archive = cpio::Writer::new(to);

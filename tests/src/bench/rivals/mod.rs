@@ -1,0 +1,161 @@
+//! timejump beside what an operator would run instead, in the same guest: bpftrace's one-liners, and auditd with the rules that
+//! hardening guides give for changes of time. One runs at a time.
+
+mod auditd;
+mod bpftrace;
+pub mod cost;
+pub mod latency;
+pub mod rest;
+pub mod start;
+pub mod stepper;
+pub mod table;
+
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+pub use self::auditd::relay;
+use self::{auditd::Auditd, bpftrace::Bpftrace, stepper::Stepper};
+use super::board::Board;
+use super::consumers::Consumers;
+use super::steps::SETTLED;
+use super::subject::{Keep, STDOUT, Subject};
+use crate::report::Expect;
+use crate::stage::Stage;
+use crate::sys::clock::{Deadline, boot_ns};
+
+/// How long anything may take to tell of its first step: bpftrace compiles first.
+const START: Duration = Duration::from_mins(2);
+/// Between two steps that ask whether somebody watches yet.
+const ASK: Duration = Duration::from_millis(5);
+
+/// Who watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// timejump on the rung of this name.
+    Timejump(&'static str),
+    /// bpftrace on the system calls that set the clock.
+    BpftraceCalls,
+    /// bpftrace on the kernel's functions behind them, as one who knows them would have it.
+    BpftraceFunctions,
+    /// auditd with rules for the system calls, and a plugin that is told of them.
+    Auditd,
+}
+
+/// Those that are timed, the first being timejump as it is.
+pub const TIMED: [Who; 4] =
+    [Who::Timejump("fentry"), Who::BpftraceCalls, Who::BpftraceFunctions, Who::Auditd];
+
+impl Who {
+    /// As tables have it.
+    pub fn name(self) -> String {
+        match self {
+            Self::Timejump("fentry") => "timejump".to_owned(),
+            Self::Timejump(rung) => format!("timejump, {rung}"),
+            Self::BpftraceCalls => "bpftrace, system calls".to_owned(),
+            Self::BpftraceFunctions => "bpftrace, functions".to_owned(),
+            Self::Auditd => "auditd".to_owned(),
+        }
+    }
+}
+
+/// Somebody who watches.
+pub struct Watch {
+    /// Where what is told is noted: a column for the consumer, and one for timejump's standard output.
+    pub board: Arc<Board>,
+    kind: Kind,
+}
+
+enum Kind {
+    Timejump(Box<Subject>, Option<Consumers>),
+    Bpftrace(Bpftrace),
+    Auditd(Auditd),
+}
+
+impl Watch {
+    /// Starts it. It may not watch yet.
+    pub fn start(stage: &Stage, who: Who) -> Result<Self> {
+        let (kind, board) = match who {
+            Who::Timejump(rung) => {
+                let subject = Subject::on_rung(stage, rung, Keep::OnDisk, &[])?;
+                let board = Arc::clone(&subject.board);
+                (Kind::Timejump(Box::new(subject), None), board)
+            }
+            Who::BpftraceCalls | Who::BpftraceFunctions => {
+                let board = Arc::new(Board::new(1));
+                (Kind::Bpftrace(Bpftrace::start(who == Who::BpftraceCalls, &board)?), board)
+            }
+            Who::Auditd => {
+                let board = Arc::new(Board::new(1));
+                (Kind::Auditd(Auditd::start(stage, &board)?), board)
+            }
+        };
+        Ok(Self { board, kind })
+    }
+
+    /// Waits until it watches; when that was known, ns since boot. timejump has said so by its status line; for others, the clock is
+    /// stepped to and fro until they tell of it.
+    pub fn watches(&self, stage: &Stage) -> Result<i64> {
+        if matches!(self.kind, Kind::Timejump(..)) {
+            return Ok(boot_ns());
+        }
+        let deadline = Deadline::after(START);
+        let mut stepper = Stepper::start(stage)?;
+        let mut number = 0;
+        while self.board.latest() == 0 {
+            ensure!(!deadline.passed(), "nothing was told in {START:?}");
+            stepper.step(number)?;
+            number += 1;
+            sleep(ASK);
+        }
+        if !number.is_multiple_of(2) {
+            stepper.step(number)?;
+        }
+        Ok(self.board.latest())
+    }
+
+    /// Lets what is on its way come, and begins to note anew, for one consumer.
+    pub fn begin(&mut self) -> Result<()> {
+        sleep(SETTLED);
+        if let Kind::Timejump(subject, consumers) = &mut self.kind {
+            self.board.clear(2);
+            *consumers = Some(Consumers::follow(&subject.address(), 1, &self.board, 1 + STDOUT)?);
+            sleep(SETTLED);
+        } else {
+            self.board.clear(1);
+        }
+        Ok(())
+    }
+
+    /// Makes a step and waits until it is told; how long that took to the consumer, ns.
+    pub fn timed(&self, stepper: &mut Stepper, number: u64) -> Result<i64> {
+        let columns = if matches!(self.kind, Kind::Timejump(..)) { 2 } else { 1 };
+        self.board.await_more(columns);
+        let began = stepper.step(number)?;
+        self.board.wait()?;
+        Ok(self.board.last_of(usize::try_from(columns)? - 1).context("a consumer was told")? - began)
+    }
+
+    /// Whose memory and processor time is its.
+    pub fn pid(&self) -> u32 {
+        match &self.kind {
+            Kind::Timejump(subject, _) => subject.pid(),
+            Kind::Bpftrace(bpftrace) => bpftrace.pid(),
+            Kind::Auditd(auditd) => auditd.pid(),
+        }
+    }
+
+    /// Ends it.
+    pub fn stop(self) -> Result<()> {
+        match self.kind {
+            Kind::Timejump(subject, consumers) => {
+                drop(consumers);
+                subject.stop(&Expect { may_lag: true, ..Expect::default() }).map(drop)
+            }
+            Kind::Bpftrace(bpftrace) => bpftrace.stop(),
+            Kind::Auditd(auditd) => auditd.stop(),
+        }
+    }
+}
