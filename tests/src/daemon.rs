@@ -262,7 +262,8 @@ impl Daemon {
         }
     }
 
-    fn wait_for_exit(&mut self) -> Result<ExitStatus> {
+    /// Waits until it has ended by itself.
+    pub fn wait_for_exit(&mut self) -> Result<ExitStatus> {
         let deadline = Deadline::after(START_OR_STOP);
         loop {
             if let Some(status) = self.child.try_wait()? {

@@ -32,6 +32,9 @@ pub struct Identity {
     /// Keep the privilege to set the clock in spite of --uid.
     #[arg(long)]
     pub may_set_the_time: bool,
+    /// In a time namespace whose time since boot is so many seconds ahead.
+    #[arg(long, value_name = "SECONDS")]
+    pub boottime_ahead: Option<i64>,
     /// Stay root but give up every capability.
     #[arg(long)]
     pub no_capabilities: bool,
@@ -91,6 +94,9 @@ impl Identity {
         }
         if let Some(name) = &self.comm {
             process::set_comm(name).with_context(|| format!("take the name {name}"))?;
+        }
+        if let Some(seconds) = self.boottime_ahead {
+            process::enter_time_namespace(seconds).context("a time namespace")?;
         }
         if let Some(names) = &self.capabilities {
             let kept = process::capabilities_named(names.iter().map(String::as_str));
@@ -191,7 +197,8 @@ impl Nonsense {
         self == Self::SettimeofdayMicroseconds
     }
 
-    fn perform(self, guest: &InGuest) -> io::Result<()> {
+    /// Asks for it: an error, unless the kernel does it.
+    pub fn perform(self, guest: &InGuest) -> io::Result<()> {
         let settime = |tv_sec, tv_nsec| {
             native::clock_settime(guest, libc::CLOCK_REALTIME, libc::timespec { tv_sec, tv_nsec })
         };

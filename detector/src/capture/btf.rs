@@ -1,7 +1,7 @@
 //! Where a structure's members lie, from the kernel's own type information.
 //!
 //! The format is the kernel's Documentation/bpf/btf.rst. aya reads BTF to find functions but does not tell member
-//! offsets, hence this walker; it reads the file once and keeps nothing.
+//! offsets, hence this walker; it reads the file once and keeps nothing. What aya then reads is a digest of it.
 
 use std::{fs, io, ops::Range, path::Path};
 
@@ -35,16 +35,21 @@ const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
+const KIND_FORWARD: u32 = 7;
 const KIND_TYPEDEF: u32 = 8;
 const KIND_VOLATILE: u32 = 9;
 const KIND_CONST: u32 = 10;
 const KIND_RESTRICT: u32 = 11;
+const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
 const KIND_VAR: u32 = 14;
 const KIND_DATASEC: u32 = 15;
 const KIND_DECL_TAG: u32 = 17;
 const KIND_TYPE_TAG: u32 = 18;
 const KIND_ENUM64: u32 = 19;
+
+/// What the kernel calls the type of a raw tracepoint's arguments, before its name (include/trace/bpf_probe.h).
+const RAW_TRACEPOINT: &str = "btf_trace_";
 
 /// Nesting of anonymous members and typedefs followed before the BTF is taken for malformed (a loop).
 const MAX_DEPTH: u32 = 32;
@@ -93,6 +98,40 @@ impl KernelBtf {
             return Err(BtfError::Malformed("cut short"));
         }
         Ok(Self { bytes, types, strings, positions })
+    }
+
+    /// The same type ids with functions and raw tracepoints alone, which is all that attaching asks for: whole, the types of a
+    /// kernel take a loader dozens of MiB.
+    pub fn digest(&self) -> Result<Vec<u8>, BtfError> {
+        let too_large = |_| BtfError::Malformed("too large");
+        let (mut types, mut strings) = (Vec::with_capacity(self.positions.len() * 12), vec![0]);
+        for &position in self.positions.iter().skip(1) {
+            let at = position as usize;
+            let (info, name) = (self.word(at + 4)?, self.name(self.word(at)?));
+            let kept = match kind(info) {
+                KIND_FUNC => true,
+                KIND_TYPEDEF => name.starts_with(RAW_TRACEPOINT.as_bytes()),
+                _ => false,
+            };
+            let words = if kept {
+                let offset = u32::try_from(strings.len()).map_err(too_large)?;
+                strings.extend_from_slice(name);
+                strings.push(0);
+                [offset, info, self.word(at + 8)?]
+            } else {
+                [0, KIND_FORWARD << 24, 0]
+            };
+            types.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        }
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(too_large);
+        let (types_length, strings_length) = (length(&types)?, length(&strings)?);
+        let mut digest = vec![0x9f, 0xeb, 1, 0];
+        for word in [24, 0, types_length, types_length, strings_length] {
+            digest.extend(word.to_le_bytes());
+        }
+        digest.append(&mut types);
+        digest.append(&mut strings);
+        Ok(digest)
     }
 
     /// Offset in bytes of `path` within `structure`: a member's name, or several joined by dots. Members of anonymous
@@ -261,6 +300,17 @@ mod tests {
     fn this_machines_kernel() {
         match KernelBtf::read(Path::new(VMLINUX)) {
             Ok(btf) => {
+                let digest = KernelBtf::parse(btf.digest().unwrap()).unwrap();
+                assert_eq!(digest.positions.len(), btf.positions.len(), "ids are what attaching goes by");
+                for function in [b"do_adjtimex".as_slice(), b"btf_trace_sys_exit"] {
+                    let of = |btf: &KernelBtf| {
+                        let named =
+                            |&&at: &&u32| at != 0 && btf.name(btf.word(at as usize).unwrap()) == function;
+                        btf.positions.iter().position(|at| named(&at))
+                    };
+                    assert_eq!(of(&digest), of(&btf));
+                    assert!(of(&btf).is_some());
+                }
                 let real = btf.member_offset("timekeeper", "offs_real").unwrap();
                 let boot = btf.member_offset("timekeeper", "offs_boot").unwrap();
                 assert_eq!(boot, real + 8);

@@ -21,6 +21,7 @@ use super::{
     select::{parse_duration, parse_size},
 };
 use crate::{
+    clock::boottime_ahead,
     daemon::{Daemon, DaemonError, DeliverySettings, Settings},
     deliver::{Output, grpc::TlsFiles},
     ledger::Thresholds,
@@ -154,6 +155,15 @@ fn raise_file_limit() {
 /// Watches until told to stop.
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let settings = args.settings()?;
+    if let Some(ahead) = boottime_ahead() {
+        return Err(Failure::new(
+            exit::CONFIGURATION,
+            format!(
+                "this is a time namespace, in which the time since boot is off by {ahead}: run timejump in the machine's own, whose clocks \
+                 it holds against the kernel's"
+            ),
+        ));
+    }
     raise_file_limit();
     privilege::begin();
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -69,6 +69,8 @@ const NEVER: &[libc::c_long] = &[
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
 ];
+/// What opens files by name.
+const OPENING: &[libc::c_long] = &[libc::SYS_openat, libc::SYS_openat2];
 /// The capture's alone.
 const HOOKS: &[libc::c_long] = &[libc::SYS_bpf, libc::SYS_perf_event_open];
 /// Local sockets, TCP over IPv4 and IPv6, and netlink, by which names are resolved.
@@ -105,6 +107,11 @@ impl Filter {
             calls.push(libc::SYS_execve);
         }
         Self { calls, code: duty == Duty::Tell }
+    }
+
+    /// No file by its name; nothing else.
+    pub(super) fn against_opening() -> Self {
+        Self { calls: OPENING.to_vec(), code: false }
     }
 
     /// For this thread and those that it starts from now on.
@@ -196,6 +203,15 @@ mod tests {
             });
             assert!(!read.unwrap().is_empty(), "{duty:?}");
         }
+    }
+
+    #[test]
+    fn a_barred_thread_opens_nothing() {
+        let opens = || fs::read("/proc/self/stat").map(drop);
+        let refused = super::super::without_opening(opens).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+        opens().unwrap();
+        assert_eq!(super::super::without_opening(|| 7), 7);
     }
 
     #[test]

@@ -7,6 +7,8 @@
 mod capabilities;
 mod filter;
 
+use std::thread;
+
 use crate::privilege::filter::Filter;
 
 /// What a thread is there for.
@@ -37,6 +39,22 @@ pub fn narrow(duty: Duty) {
     if let Err(error) = Filter::of(duty).apply() {
         tracing::warn!("{duty:?}: no filter of system calls: {error}");
     }
+}
+
+/// What `work` comes to in a thread that can open no file; where no such thread can be made, in any.
+pub fn without_opening<T: Send>(work: impl Fn() -> T + Send + Sync) -> T {
+    let barred = thread::scope(|scope| {
+        let barred = thread::Builder::new().name("barred".into()).spawn_scoped(scope, || {
+            // A filter takes one or the other: this, or CAP_SYS_ADMIN.
+            let _ = rustix::thread::set_no_new_privs(true);
+            if let Err(error) = Filter::against_opening().apply() {
+                tracing::debug!("no filter against opening files: {error}");
+            }
+            work()
+        });
+        barred.ok()?.join().ok()
+    });
+    barred.unwrap_or_else(work)
 }
 
 /// The capabilities that this thread has, by their names in capabilities(7) without `CAP_`.

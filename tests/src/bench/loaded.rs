@@ -7,8 +7,8 @@ use timejump::deliver::grpc::Client;
 use super::memory::Usage;
 use super::say;
 use super::subject::{Keep, Subject};
-use super::tokens::{EACH, Volumes};
 use crate::cri::{Fake, Profile, Settings};
+use crate::kubelet::volumes::{EACH, Volumes};
 use crate::report::Expect;
 use crate::stage::Stage;
 

@@ -1,8 +1,7 @@
 //! What it takes to follow five thousand tokens, and to tell that one of them was replaced.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -20,13 +19,11 @@ use super::figures::{Ratio, Spread};
 use super::say;
 use crate::feed::{Feed, Line, Settings};
 use crate::idle::{anonymous_kib, resident_kib};
-use crate::kubelet::{ApiServer, Ask, AtomicWriter, Bound, Payload};
+use crate::kubelet::volumes::{EACH, Volumes};
 use crate::sys::SECOND;
 use crate::sys::clock::{boot_ns, monotonic_ns, wall_ns};
 
 const PODS: usize = 500;
-/// Volumes of each pod.
-pub const EACH: usize = 10;
 /// Refreshes whose way is timed.
 const REFRESHES: usize = 100;
 const ROUNDS: usize = 5;
@@ -65,7 +62,7 @@ pub fn measure(dir: &Path) -> Result<Tokens> {
     let (mut read_ns, mut open_ns, mut watches) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {
         let began = monotonic_ns();
-        let found: usize = node.paths.iter().map(|path| read_volume(path).tokens.len()).sum();
+        let found: usize = node.paths().iter().map(|path| read_volume(path).tokens.len()).sum();
         read_ns.push(monotonic_ns() - began);
         ensure!(found == PODS * EACH, "{found} tokens");
         let began = monotonic_ns();
@@ -154,48 +151,4 @@ fn settings(root: &Path, socket: &Path) -> Settings {
             apiservers: ApiserverSettings::default(),
         }),
     }
-}
-
-/// The volumes, and who writes them.
-pub struct Volumes {
-    paths: Vec<PathBuf>,
-    writers: BTreeMap<usize, AtomicWriter>,
-    apiserver: ApiServer,
-}
-
-impl Volumes {
-    /// So many, below kubelet's root.
-    pub fn write(root: &Path, tokens: usize) -> Result<Self> {
-        let mut node = Self { paths: Vec::new(), writers: BTreeMap::new(), apiserver: ApiServer::new(1) };
-        for number in 0..tokens {
-            let path = root.join("pods").join(uid(number / EACH)).join("volumes/kubernetes.io~projected");
-            let path = path.join(format!("token-{}", number % EACH));
-            fs::create_dir_all(&path)?;
-            node.writers.insert(number, AtomicWriter::new(&path, u64::try_from(number)?));
-            node.paths.push(path);
-            node.refresh(number, wall_ns())?;
-        }
-        Ok(node)
-    }
-
-    /// A new token at that time of both clocks; when it was there.
-    fn refresh(&mut self, number: usize, wall_ns: i64) -> Result<i64> {
-        let bound = Bound {
-            namespace: "default".into(),
-            pod: format!("web-{}", number / EACH),
-            pod_uid: uid(number / EACH),
-            service_account: "default".into(),
-            node: Some("node".into()),
-        };
-        let issued = self.apiserver.issue(&Ask { audience: None, seconds: 3607, bound }, wall_ns);
-        let payload = Payload::from([("token".to_owned(), issued.claims.jwt().into_bytes())]);
-        let writer = self.writers.get_mut(&number).context("a volume")?;
-        let began = monotonic_ns();
-        ensure!(writer.write(&payload, wall_ns)?, "nothing was written");
-        Ok(began)
-    }
-}
-
-fn uid(pod: usize) -> String {
-    format!("99f2d27a-8527-4e20-ac33-{pod:012}")
 }

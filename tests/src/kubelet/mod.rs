@@ -8,6 +8,7 @@ pub mod live;
 pub mod rig;
 mod sync;
 mod token_manager;
+pub mod volumes;
 
 pub use apiserver_model::{ApiServer, Ask, Issued, Verdict};
 pub use atomic_writer::{AtomicWriter, Payload};

@@ -143,6 +143,22 @@ impl Churn {
     }
 }
 
+/// Two threads that step at full speed.
+pub(super) struct Hammer(Worker);
+
+impl Hammer {
+    /// Starts them.
+    pub(super) fn start(stage: &Stage) -> Result<Self> {
+        Worker::start(stage, &["hammer"]).map(Self)
+    }
+
+    /// Ends them and returns how many steps they made.
+    pub(super) fn end(self) -> Result<u64> {
+        let struck: Struck = serde_json::from_str(&self.0.end()?)?;
+        Ok(struck.settime_calls + struck.setoffset_calls)
+    }
+}
+
 /// With room enough every step is told, in the true order, with the right thread.
 pub(super) fn all_told(stage: &Stage) -> Result<()> {
     let daemon = stage.daemon_with(&Options::with(&["--ring-bytes", "16777216"]))?;

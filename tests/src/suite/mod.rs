@@ -3,6 +3,7 @@
 mod actors;
 mod capabilities;
 mod cluster;
+mod faults;
 pub mod hammer;
 mod ladder;
 mod leap;
@@ -119,6 +120,13 @@ const SCENARIOS: &[(&str, Run)] = &[
     ("own_pod", own_pod::own_pod),
     ("token_incident", tokens::token_incident),
     ("real_incident", cluster::real_incident),
+    ("extremes", faults::extremes::extremes),
+    ("strobe", faults::strobe::strobe),
+    ("hotplug", faults::processors::hotplug),
+    ("time_namespace", faults::time_namespace::time_namespace),
+    ("kubelet_root_gone", faults::kubelet_tree::root_gone),
+    ("inotify_overflow", faults::kubelet_tree::inotify_overflow),
+    ("runtime_troubled", faults::runtime::runtime_troubled),
 ];
 
 /// Starts the daemon, which must stand on the best rung.

@@ -6,7 +6,7 @@ use std::io;
 use rustix::io::Errno;
 use rustix::process::{Gid, Pid, Signal, Uid};
 use rustix::thread::{
-    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capability_is_in_bounding_set,
+    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, UnshareFlags, capability_is_in_bounding_set,
     remove_capability_from_bounding_set,
 };
 
@@ -14,6 +14,14 @@ use rustix::thread::{
 pub fn set_comm(name: &str) -> io::Result<()> {
     let name = CString::new(name).map_err(io::Error::other)?;
     Ok(rustix::thread::set_name(&name)?)
+}
+
+/// Makes a time namespace whose time since boot is `seconds` ahead; the program that this process becomes is in it. For a process of one
+/// thread.
+pub fn enter_time_namespace(seconds: i64) -> io::Result<()> {
+    // SAFETY: a time namespace is for programs started from here on; file descriptors stay shared.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWTIME) }?;
+    std::fs::write("/proc/self/timens_offsets", format!("boottime {seconds} 0\n"))
 }
 
 /// Becomes `uid` and keeps only the right to set the clock, as an NTP daemon does, also in a program started from here.
