@@ -44,7 +44,7 @@ impl RemoteArgs {
 pub(super) fn failure(error: ConnectError) -> Failure {
     let code = match &error {
         ConnectError::NotPermitted(_) => exit::NOT_PERMITTED,
-        ConnectError::Tls(_) => exit::CONFIGURATION,
+        ConnectError::Tls(_) | ConnectError::Untrusted { .. } => exit::CONFIGURATION,
         ConnectError::Unreachable { .. }
         | ConnectError::Broken(_)
         | ConnectError::Refused(_)

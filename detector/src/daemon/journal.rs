@@ -17,13 +17,13 @@ use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
 use crate::{
     actor::Actor,
     capture::{CapturedBy, StepPath},
-    clock::{BootNs, OffsetNs},
+    clock::{BootNs, Clocks as _, OffsetNs, SystemClocks},
     deliver::{
         Alarm, Message, StoreReport, Tally, locked as lock,
         stream::{Hub, Told},
     },
     impact::Impact,
-    ledger::{Excursion, Jump, Missed, Reported},
+    ledger::{Away, Excursion, Jump, Missed, Reported},
     privilege::{self, Duty},
     store::{self, Continuity, Delivery, Directory, Kept, Retention, Store},
 };
@@ -59,6 +59,8 @@ pub struct Journal {
     orders: Sender<Order>,
     /// What did not fit, as one.
     overflow: Option<Overflow>,
+    /// Hears of each jump, even of those for which there is no room.
+    away: Away,
     thread: JoinHandle<()>,
 }
 
@@ -82,6 +84,8 @@ pub struct Shared {
     pub report: Arc<Mutex<StoreReport>>,
     /// What was told, counted.
     pub tally: Arc<Mutex<Tally>>,
+    /// How far the clock is away.
+    pub away: Away,
 }
 
 /// The store and all that is needed to mend it.
@@ -146,6 +150,7 @@ impl Journal {
             store: reader.map_or_else(|| Arc::clone(&store), |reader| Arc::new(Mutex::new(reader))),
             report: Arc::new(Mutex::new(report)),
             tally: Arc::default(),
+            away: Away::default(),
         };
         let ring_bytes = usize::try_from(ring_bytes).unwrap_or(0);
         let (orders, received) = channel(ON_THE_WAY.max(ring_bytes / RING_BYTES_PER_ENTRY));
@@ -166,11 +171,12 @@ impl Journal {
         };
         clerk.retain();
         clerk.measure();
+        let away = shared.away.clone();
         let thread = thread::Builder::new().name("journal".into()).spawn(move || {
             privilege::narrow(Duty::Tell);
             clerk.work(received);
         })?;
-        Ok((Self { orders, overflow: None, thread }, shared))
+        Ok((Self { orders, overflow: None, away, thread }, shared))
     }
 
     /// Stores and hands out. Never waits.
@@ -181,6 +187,7 @@ impl Journal {
 
     /// Stores a jump with what is known after it, and hands it out. Never waits.
     pub fn tell_jump(&mut self, reported: Reported, now: Continuity) {
+        self.away.hear(&reported, BootNs(SystemClocks.boottime_ns()));
         self.flush_overflow();
         let Reported { jump, excursion } = reported;
         self.send(Order::Tell { message: Message::Jump(jump), excursion, now: Some(now) });

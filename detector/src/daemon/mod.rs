@@ -135,7 +135,8 @@ impl Daemon {
         let (journal, shared) =
             Journal::start(shelf, Arc::clone(&hub), settings.ladder.load.ring_bytes).map_err(start)?;
         let printer = Printer::start(&hub, &shared.store, output, settings.all).map_err(start)?;
-        let opened = settings.doors.open();
+        past::strays(&left, &boot_id(), &shared);
+        let opened = settings.doors.open(&shared.away);
         // Armed first: what is set from here on is either within the seed or told.
         let clock_was_set = ClockWasSet::new().map_err(DaemonError::Timerfd)?;
         let mut engine = Engine::start(

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use super::Shared;
 use crate::{
     actor::Actor,
     capture::{CapturedBy, StepPath},
     clock::{BootNs, OffsetNs, WallNs},
-    ledger::{Entry, Finding, Jump, Ledger, Window, WindowKind},
-    store::Continuity,
+    ledger::{Entry, Excursion, Finding, Jump, Ledger, Window, WindowKind, is_measured},
+    locked::locked,
+    store::{Continuity, Left},
 };
 
 /// A wall clock that is ahead of the last one known by more than this, ns, is told: few nodes are off for a week.
@@ -63,6 +65,17 @@ pub(super) fn jump(ledger: &mut Ledger, last: &Continuity, now: &Now) -> Option<
         actor: Actor::unknown(),
     };
     Some(Jump { window: Some(window(kind)), ..ledger.outside(entry) })
+}
+
+/// Lets it be known how far the clock is away by what an earlier run of this boot left open.
+pub(super) fn strays(left: &Left, boot_id: &str, shared: &Shared) {
+    let Some(last) = left.continuity.as_ref().filter(|last| *last.boot_id == *boot_id) else { return };
+    let store = locked(&shared.store);
+    let counts = |excursion: &&Excursion| {
+        let opened_by = store.jump(excursion.opened_by).ok().flatten();
+        excursion.boot_id == last.boot_id && opened_by.is_some_and(|jump| is_measured(&jump))
+    };
+    shared.away.restore(left.excursions.still_open().iter().filter(counts), last.offset);
 }
 
 /// What a boot at wall time `boot` (which is its wall offset) says of the time since `last`.

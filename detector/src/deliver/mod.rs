@@ -47,7 +47,7 @@ pub use stats_screen::stats_screen;
 pub use status_screen::status_screen;
 pub use table::{Colour, JumpTable};
 pub(crate) use table::{brief, cut};
-pub use tally::{Sums, Tally};
+pub use tally::{Handshake, Sums, Tally};
 pub use token_report::{
     CredentialsReport, JudgeReport, TokenReport, TokenState, TokensReport, TroubleReport,
 };

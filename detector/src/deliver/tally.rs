@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::{Message, stream::Direction};
 use crate::{
     actor::ActorKind,
@@ -30,6 +32,25 @@ pub struct Tally {
     pub missed: u64,
     /// Alarms by kind.
     pub alarms: BTreeMap<String, u64>,
+    /// TLS handshakes by their end.
+    pub handshakes: BTreeMap<Handshake, u64>,
+}
+
+/// How a TLS handshake ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Handshake {
+    /// The certificate is valid.
+    Accepted,
+    /// It is valid by the time that the clock would show without an excursion that is open.
+    AcceptedWithoutJump,
+    /// It is not, or there is none, or the other end refused ours.
+    Refused,
+}
+
+impl Handshake {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Accepted, Self::AcceptedWithoutJump, Self::Refused];
 }
 
 /// Of jumps of one kind.

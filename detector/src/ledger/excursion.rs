@@ -61,6 +61,11 @@ impl Excursions {
         Self { last_id, open }
     }
 
+    /// Those that are open, the first one first.
+    pub fn still_open(&self) -> &[Excursion] {
+        &self.open
+    }
+
     /// The excursion that `jump` closes, if any. It is open no more.
     pub fn close(&mut self, jump: &Jump) -> Option<Excursion> {
         let (at, residual) = self

@@ -5,6 +5,7 @@
 //! difference is its exact sum; where a witness disagrees with the chain, the difference is a residual. Both are
 //! reported as jumps, of path `unattributed`.
 
+mod away;
 mod burst;
 mod excursion;
 mod judge;
@@ -13,6 +14,7 @@ mod reporter;
 mod thresholds;
 mod timeline;
 
+pub use away::{Away, Stray, is_measured};
 pub use burst::Bursts;
 pub use excursion::{Closed, Excursion, Excursions};
 pub use judge::{Circumstances, Evidence, Verdict, judge};

@@ -17,7 +17,7 @@ pub mod process;
 pub mod summary;
 pub mod tokens;
 pub mod wtmp;
-mod x509;
+pub(crate) mod x509;
 
 pub use certificates::{Certificate, CertificateRole};
 pub use class::{StatsClass, Version};

@@ -9,7 +9,7 @@ const LONGEST_NAME: usize = 256;
 
 /// A certificate's name and dates.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Described {
+pub(crate) struct Described {
     /// The common name of its subject; empty if it has none.
     pub subject: String,
     /// Valid from here on.
@@ -19,7 +19,7 @@ pub(super) struct Described {
 }
 
 /// Reads a certificate's DER.
-pub(super) fn describe(der: &[u8]) -> Result<Described, x509_cert::der::Error> {
+pub(crate) fn describe(der: &[u8]) -> Result<Described, x509_cert::der::Error> {
     let certificate = Certificate::from_der(der)?;
     let certificate = certificate.tbs_certificate();
     let instant = |time: x509_cert::time::Time| {

@@ -25,10 +25,7 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
-use tonic::{
-    service::Routes,
-    transport::{Server, ServerTlsConfig},
-};
+use tonic::{service::Routes, transport::Server};
 
 pub use group::Group;
 pub use pod::PodDoor;
@@ -39,6 +36,7 @@ use crate::{
         grpc::{MAX_REQUEST, MAX_RESPONSE, Service, TlsFiles, v1},
         http, locked,
     },
+    ledger::Away,
     privilege::{self, Duty},
 };
 
@@ -61,7 +59,7 @@ pub struct Doors {
 #[derive(Debug)]
 pub struct Opened {
     unix: Vec<StdUnixListener>,
-    tcp: Option<(StdTcpListener, ServerTlsConfig)>,
+    tcp: Option<(StdTcpListener, tls::Door)>,
     pod: Option<StdTcpListener>,
     http: Vec<StdTcpListener>,
     /// The socket file that we made and take away again.
@@ -81,8 +79,9 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_
 const DRAIN: Duration = Duration::from_secs(2);
 
 impl Doors {
-    /// Opens all that can be opened. Sockets that systemd hands over take the place of those named.
-    pub fn open(&self) -> Opened {
+    /// Opens all that can be opened. Sockets that systemd hands over take the place of those named. `away` is what certificates
+    /// are judged by, besides the clock.
+    pub fn open(&self, away: &Away) -> Opened {
         let mut opened = Opened {
             unix: Vec::new(),
             tcp: None,
@@ -101,7 +100,7 @@ impl Doors {
         }
         if let Some((address, files)) = &self.tcp {
             let mut bound = *address;
-            let listening = tls::config(files).and_then(|tls| {
+            let listening = tls::Door::open(files, away).and_then(|tls| {
                 let listener = listen_tcp(&mut bound).map_err(|error| error.to_string())?;
                 opened.tcp = Some((listener, tls));
                 Ok(())
@@ -189,24 +188,19 @@ impl Opened {
                 report(&backend, "unix", router.serve_with_incoming_shutdown(incoming, ended).await);
             });
         }
-        if let Some((listener, tls)) = tcp
+        if let Some((listener, door)) = tcp
             && let Ok(listener) = TcpListener::from_std(listener)
         {
-            let server = server()
+            let incoming = limit::limited(TcpListenerStream::new(listener), limit::GRPC);
+            let incoming = tls::accepted(incoming, door, backend.clone());
+            let mut server = server()
                 .http2_keepalive_interval(Some(KEEPALIVE.0))
                 .http2_keepalive_timeout(Some(KEEPALIVE.1));
-            match server.tls_config(tls) {
-                Ok(mut server) => {
-                    let incoming = limit::limited(TcpListenerStream::new(listener), limit::GRPC);
-                    let router = server.add_routes(routes(&backend).await);
-                    let ended = ended(ending.clone());
-                    let backend = backend.clone();
-                    servers.spawn(async move {
-                        report(&backend, "tcp", router.serve_with_incoming_shutdown(incoming, ended).await);
-                    });
-                }
-                Err(error) => report::<tonic::transport::Error>(&backend, "tcp", Err(error)),
-            }
+            let router = server.add_routes(routes(&backend).await);
+            let (ended, backend) = (ended(ending.clone()), backend.clone());
+            servers.spawn(async move {
+                report(&backend, "tcp", router.serve_with_incoming_shutdown(incoming, ended).await);
+            });
         }
         if let Some(listener) = pod
             && let Ok(listener) = TcpListener::from_std(listener)

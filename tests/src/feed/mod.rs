@@ -69,7 +69,7 @@ impl Feed {
         let (came_so_far, begins_after) = (std::mem::take(&mut left.deliveries), left.last_position);
         let hub = Hub::new(settings.max_consumers, left.last_position);
         let (journal, shared) = Journal::start(shelf, Arc::clone(&hub), 0).context("the journal")?;
-        let opened = settings.doors.open();
+        let opened = settings.doors.open(&shared.away);
         let listeners = opened.listeners.clone();
         ensure!(listeners.iter().all(|listener| listener.state == "listening"), "{listeners:?}");
         let account = Arc::new(Mutex::new(Account::open(left, settings.node.is_some())));

@@ -5,6 +5,7 @@
 mod node;
 mod privilege;
 mod running;
+mod tls;
 mod tokens;
 
 use std::fs;

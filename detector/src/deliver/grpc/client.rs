@@ -4,6 +4,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,6 +16,7 @@ use tonic::{
 use super::{
     MAX_RESPONSE,
     convert::Foreign,
+    trust,
     v1::{self, time_jump_client::TimeJumpClient},
 };
 use crate::{
@@ -106,6 +108,14 @@ pub enum ConnectError {
     /// Certificates or keys.
     #[error("TLS: {0}")]
     Tls(String),
+    /// One end does not trust the other's certificate. Dates are judged by clocks, which may come back.
+    #[error("no trust between us and {address}: {reason}")]
+    Untrusted {
+        /// Where the daemon is.
+        address: Address,
+        /// Whose certificate, and what is wrong with it.
+        reason: String,
+    },
     /// The connection broke: the daemon ended, or the network did.
     #[error("the daemon went away: {0}")]
     Broken(String),
@@ -121,7 +131,7 @@ impl ConnectError {
     /// Whether the connection is gone and may come again.
     pub fn is_broken_connection(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Broken(_) => true,
+            Self::Unreachable { .. } | Self::Untrusted { .. } | Self::Broken(_) => true,
             Self::Refused(status) => status.code() == Code::Unavailable,
             _ => false,
         }
@@ -142,6 +152,14 @@ impl From<tonic::Status> for ConnectError {
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: TimeJumpClient<Channel>,
+    ours: Option<Arc<Ours>>,
+}
+
+/// What we showed, and to whom: the daemon refuses it only once it is asked something (RFC 8446, 4.4.2.4 and 6).
+#[derive(Debug)]
+struct Ours {
+    address: Address,
+    files: TlsFiles,
 }
 
 impl Client {
@@ -171,18 +189,24 @@ impl Client {
                 .tls_config(ClientTlsConfig::new().identity(identity).ca_certificate(ca))
                 .map_err(|error| ConnectError::Tls(causes(&error)))?;
         }
-        let channel = endpoint.connect().await.map_err(|error| unreachable(causes(&error)))?;
-        Ok(Self::over(channel))
+        let ours = tls.filter(|_| matches!(address, Address::Tcp(_)));
+        let ours = ours.map(|files| Arc::new(Ours { address: address.clone(), files: files.clone() }));
+        let channel = endpoint.connect().await.map_err(|error| {
+            untrusted(&error, ours.as_deref()).unwrap_or_else(|| unreachable(causes(&error)))
+        })?;
+        Ok(Self { ours, ..Self::over(channel) })
     }
 
     /// Over a connection that there is.
     pub fn over(channel: Channel) -> Self {
-        Self { inner: TimeJumpClient::new(channel).max_decoding_message_size(MAX_RESPONSE) }
+        Self { inner: TimeJumpClient::new(channel).max_decoding_message_size(MAX_RESPONSE), ours: None }
     }
 
     /// Follows the stream.
     pub async fn watch(&mut self, request: v1::WatchRequest) -> Result<Watching, ConnectError> {
-        Ok(Watching { stream: self.inner.watch(request).await?.into_inner() })
+        let answer = self.inner.watch(request).await;
+        let stream = answer.map_err(|status| failed(status, self.ours.as_deref()))?.into_inner();
+        Ok(Watching { stream })
     }
 
     /// A page of jumps, and the token of the next.
@@ -190,52 +214,71 @@ impl Client {
         &mut self,
         request: v1::ListJumpsRequest,
     ) -> Result<(Vec<Jump>, String), ConnectError> {
-        let response = in_time(self.inner.list_jumps(request)).await?;
+        let response = in_time(self.ours.as_deref(), self.inner.list_jumps(request)).await?;
         let jumps = response.jumps.into_iter().map(Jump::try_from).collect::<Result<_, _>>()?;
         Ok((jumps, response.next_page_token))
     }
 
     /// One jump with all that belongs to it.
     pub async fn get_jump(&mut self, sequence: u64) -> Result<Shown, ConnectError> {
-        let response = in_time(self.inner.get_jump(v1::GetJumpRequest { sequence })).await?;
+        let response =
+            in_time(self.ours.as_deref(), self.inner.get_jump(v1::GetJumpRequest { sequence })).await?;
         Ok(response.try_into()?)
     }
 
     /// The containers, and whether their CPU rates can be trusted.
     pub async fn containers(&mut self) -> Result<ContainersReport, ConnectError> {
-        Ok(in_time(self.inner.list_containers(v1::ListContainersRequest {})).await?.try_into()?)
+        Ok(in_time(self.ours.as_deref(), self.inner.list_containers(v1::ListContainersRequest {}))
+            .await?
+            .try_into()?)
     }
 
     /// The tokens, and whether an apiserver accepts them.
     pub async fn tokens(&mut self) -> Result<TokensReport, ConnectError> {
-        Ok(in_time(self.inner.list_tokens(v1::ListTokensRequest {})).await?.try_into()?)
+        Ok(in_time(self.ours.as_deref(), self.inner.list_tokens(v1::ListTokensRequest {}))
+            .await?
+            .try_into()?)
     }
 
     /// One incident with all that belongs to it, within bounds.
     pub async fn incident(&mut self, which: Which) -> Result<Incident, ConnectError> {
         let request = v1::GetIncidentRequest::from(which);
-        Ok(in_time(self.inner.get_incident(request)).await?.try_into()?)
+        Ok(in_time(self.ours.as_deref(), self.inner.get_incident(request)).await?.try_into()?)
     }
 
     /// What could be done about the impacts that last.
     pub async fn plan_remedies(&mut self, request: v1::PlanRemediesRequest) -> Result<Offer, ConnectError> {
-        Ok(in_time(self.inner.plan_remedies(request)).await?.try_into()?)
+        Ok(in_time(self.ours.as_deref(), self.inner.plan_remedies(request)).await?.try_into()?)
     }
 
     /// How the daemon stands.
     pub async fn status(&mut self) -> Result<Status, ConnectError> {
-        Ok(in_time(self.inner.get_status(v1::GetStatusRequest {})).await?.try_into()?)
+        Ok(in_time(self.ours.as_deref(), self.inner.get_status(v1::GetStatusRequest {})).await?.try_into()?)
     }
 }
 
 /// An answer, or that none comes.
 async fn in_time<T>(
+    ours: Option<&Ours>,
     call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
 ) -> Result<T, ConnectError> {
     match tokio::time::timeout(ANSWER, call).await {
-        Ok(answer) => Ok(answer?.into_inner()),
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status)) => Err(failed(status, ours)),
         Err(_) => Err(ConnectError::Broken(format!("no answer within {} s", ANSWER.as_secs()))),
     }
+}
+
+/// The certificates that are why, if they are.
+fn untrusted(error: &(dyn std::error::Error + 'static), ours: Option<&Ours>) -> Option<ConnectError> {
+    let Ours { address, files } = ours?;
+    let reason = trust::between_us(error, files)?;
+    Some(ConnectError::Untrusted { address: address.clone(), reason })
+}
+
+fn failed(status: tonic::Status, ours: Option<&Ours>) -> ConnectError {
+    let cause = std::error::Error::source(&status);
+    cause.and_then(|cause| untrusted(cause, ours)).unwrap_or_else(|| status.into())
 }
 
 /// An open stream.

@@ -9,12 +9,14 @@ mod remedy;
 mod service;
 mod status;
 mod token;
+mod trust;
 mod watch;
 
 pub(crate) use client::causes;
 pub use client::{Address, Client, ConnectError, TlsFiles, Watching};
 pub use convert::Foreign;
 pub use service::Service;
+pub(crate) use trust::{of_rustls, wrong_with};
 
 /// What `proto/timejump/v1/timejump.proto` generates.
 #[allow(

@@ -11,7 +11,7 @@ use crate::{
     capture::{Size, StepPath},
     clock::BootNs,
     deliver::{
-        CredentialsReport, DaemonReport, NodeReport, Status, Tally, TokenState, json::word,
+        CredentialsReport, DaemonReport, Handshake, NodeReport, Status, Tally, TokenState, json::word,
         outbox::DeliveryReport, stream::Direction,
     },
     impact::{Confidence, Kind},
@@ -52,6 +52,16 @@ pub(super) fn exposition(
         "kind",
         // From the beginning, so that the first one is a rise.
         Kind::ALL.iter().map(|kind| (kind.word(), tally.impacts.get(kind.word()).copied().unwrap_or(0))),
+    )?;
+    page.by_label(
+        "timejump_tls_handshakes_total",
+        "TLS handshakes with consumers, by their end; accepted_without_jump: valid only by the clock as it was before an open jump.",
+        "result",
+        // From the beginning, so that the first one is a rise.
+        Handshake::ALL
+            .map(|end| (word(end), tally.handshakes.get(&end).copied().unwrap_or(0)))
+            .iter()
+            .map(|(end, count)| (end.as_str(), *count)),
     )?;
     page.remedies(tally)?;
     if let Some(status) = status {

@@ -24,3 +24,4 @@ pub use find::{FindError, SERVICE_ACCOUNT_CA, find};
 pub use probe::{Apiserver, Failure, ProbeError, Sighting};
 pub use stand_in::{Fresh, last_noticeable, stand_in};
 pub use tls::{CertificateDates, DatesOff};
+pub(crate) use tls::{broken_pem, dates_off, roots, seconds};

@@ -13,7 +13,10 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{
+        CertificateDer, ServerName, UnixTime,
+        pem::{self, PemObject},
+    },
 };
 use serde::Serialize;
 
@@ -44,16 +47,25 @@ pub struct CertificateDates {
 }
 
 /// Certificates of a PEM file.
-pub(super) fn roots(path: &Path) -> Result<RootCertStore, String> {
+pub(crate) fn roots(path: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| error.to_string())? {
-        let certificate = certificate.map_err(|error| error.to_string())?;
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| broken_pem(&error))? {
+        let certificate = certificate.map_err(|error| broken_pem(&error))?;
         roots.add(certificate).map_err(|error| error.to_string())?;
     }
     if roots.is_empty() {
         return Err("no certificate in it".to_owned());
     }
     Ok(roots)
+}
+
+/// What is wrong with a PEM file, without what is in it: it may be a key.
+pub(crate) fn broken_pem(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => "there is no such PEM block in it".to_owned(),
+        _ => "it is not PEM".to_owned(),
+    }
 }
 
 /// A client that takes certificates as [`Tolerant`] does, and what that sees.
@@ -93,12 +105,14 @@ impl Tolerant {
     }
 }
 
-fn seconds(wall: WallNs) -> UnixTime {
+/// For rustls, to the second.
+pub(crate) fn seconds(wall: WallNs) -> UnixTime {
     let seconds = u64::try_from(wall.0.max(0) / 1_000_000_000).unwrap_or(u64::MAX);
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
 
-fn dates_off(error: &Error) -> Option<DatesOff> {
+/// What is wrong with dates, if it is dates that are wrong.
+pub(crate) fn dates_off(error: &Error) -> Option<DatesOff> {
     match error {
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             Some(DatesOff::Expired)
