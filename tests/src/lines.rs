@@ -53,6 +53,7 @@ pub struct Status {
     pub rungs: Vec<Rung>,
     pub coverage: Vec<Coverage>,
     pub witnesses: Vec<Witness>,
+    pub capabilities: Option<Vec<String>>,
     pub daemon: Option<DaemonReport>,
 }
 

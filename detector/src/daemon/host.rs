@@ -6,6 +6,7 @@ use crate::{
     capture::{Rung, RungReport, Symbols, coverage},
     clock::{Clocks, Reading, Source, Witness},
     deliver::{Status, WitnessReport},
+    privilege,
 };
 
 /// This boot's id, or nothing where `/proc` does not tell.
@@ -44,6 +45,7 @@ pub fn status<C: Clocks>(rung: Rung, rungs: Vec<RungReport>, witness: &Witness<C
         rungs,
         coverage: coverage(rung, reading.source == Source::TimerList),
         witnesses: witnesses(witness, reading),
+        capabilities: Some(privilege::held()),
         daemon: None,
     }
 }

@@ -130,6 +130,9 @@ pub struct Status {
     pub coverage: Vec<PathCoverage>,
     /// What checks the account.
     pub witnesses: Vec<WitnessReport>,
+    /// The capabilities of the thread that captures, by their names in capabilities(7), in small letters and without `CAP_`.
+    /// Nothing where a daemon of an earlier version does not say.
+    pub capabilities: Option<Vec<String>>,
     /// The daemon around it; nothing where none runs.
     pub daemon: Option<DaemonReport>,
 }

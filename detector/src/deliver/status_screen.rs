@@ -16,6 +16,10 @@ use crate::{
 pub fn status_screen(status: &Status) -> String {
     let mut text =
         format!("timejump {}, kernel {}, boot {}\n", status.version, status.kernel, status.boot_id);
+    if let Some(held) = &status.capabilities {
+        let names = if held.is_empty() { "no capabilities".to_owned() } else { held.join(", ") };
+        let _ = writeln!(text, "{:<10} {}", "rights", printable(&names));
+    }
     if let Some(daemon) = &status.daemon {
         text += &daemon_lines(daemon);
     }

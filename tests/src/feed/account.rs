@@ -113,6 +113,7 @@ impl Account {
             rungs: Rung::ALL.into_iter().map(rung_report).collect(),
             coverage: coverage(Rung::Fentry, true),
             witnesses: Vec::new(),
+            capabilities: Some(Vec::new()),
             daemon: Some(DaemonReport {
                 started_boottime_ns: self.started,
                 now_boottime_ns: self.at,

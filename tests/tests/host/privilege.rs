@@ -1,13 +1,13 @@
 //! What each of the daemon's threads may still do, by what the kernel says of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
 use timejump_tests::sys::clock::Deadline;
 
-use crate::running::{PATIENCE, Running, binary, home, run_json};
+use crate::running::{PATIENCE, Running, binary, home, output_at, run_json};
 
 /// Bits of capability sets, as in linux/capability.h.
 const DAC_READ_SEARCH: u64 = 1 << 2;
@@ -79,6 +79,21 @@ fn each_thread_keeps_what_its_duty_takes() {
         );
         sleep(Duration::from_millis(20));
     };
+    let capture = threads.iter().find(|thread| thread.name == "timejump").expect("the first thread");
+    let asked = output_at(&binary, &home.path().join("timejump.sock"), &["status", "-o", "json"]);
+    let told: serde_json::Value = serde_json::from_slice(&asked.stdout).expect("a status");
+    let told: Vec<String> = serde_json::from_value(told["capabilities"].clone()).expect("capabilities");
+    let names = [
+        ("dac_read_search", DAC_READ_SEARCH),
+        ("sys_ptrace", SYS_PTRACE),
+        ("sys_admin", SYS_ADMIN),
+        ("syslog", SYSLOG),
+        ("perfmon", PERFMON),
+        ("bpf", BPF),
+    ];
+    let held = names.iter().filter(|(_, bit)| capture.set("CapPrm") & bit != 0);
+    let held: BTreeSet<_> = held.map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), held, "as the kernel says");
     for name in ["timejump", "journal", "printer", "server", "assessor", "keeper"] {
         assert!(threads.iter().any(|thread| thread.name == name), "no thread {name}");
     }

@@ -47,6 +47,7 @@ impl From<&Status> for v1::Status {
                 .iter()
                 .map(|witness| v1::Witness { name: witness.name.clone(), state: witness.state.clone() })
                 .collect(),
+            rights: status.capabilities.clone().map(|capabilities| v1::Rights { capabilities }),
             ledger: daemon.map(|daemon| ledger(status, &daemon.ledger)),
             store: daemon.map(|daemon| store(&daemon.store)),
             listeners: daemon
@@ -147,6 +148,7 @@ impl TryFrom<v1::Status> for Status {
                 .into_iter()
                 .map(|v1::Witness { name, state }| WitnessReport { name, state })
                 .collect(),
+            capabilities: status.rights.map(|rights| rights.capabilities),
             daemon: Some(DaemonReport {
                 started_boottime_ns: BootNs(status.started_boottime_ns),
                 now_boottime_ns: BootNs(status.now_boottime_ns),

@@ -33,6 +33,7 @@ fn status(now: u64) -> Status {
         rungs: Vec::new(),
         coverage: coverage(Rung::Fentry, true),
         witnesses: Vec::new(),
+        capabilities: None,
         daemon: Some(DaemonReport {
             started_boottime_ns: BootNs(0),
             now_boottime_ns: BootNs(now),
