@@ -1,11 +1,12 @@
 //! How an apiserver is reached.
 
-use std::{path::PathBuf, time::Duration};
+use std::{error::Error, path::PathBuf, time::Duration};
 
 use kube::{
     Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
+use rustls::pki_types::pem;
 
 /// How the apiserver is reached: by default by the pod's service account or, outside a pod, as `kubectl` would.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,18 +31,18 @@ pub struct Patience {
 pub enum AccessError {
     /// Neither a pod's service account nor a kubeconfig.
     #[error("no apiserver is known: {0}")]
-    Inferred(#[from] kube::config::InferConfigError),
+    Inferred(String),
     /// A kubeconfig that cannot be used.
-    #[error("kubeconfig{}: {error}", path.as_ref().map_or_else(String::new, |path| format!(" {}", path.display())))]
+    #[error("kubeconfig{}: {reason}", path.as_ref().map_or_else(String::new, |path| format!(" {}", path.display())))]
     Kubeconfig {
         /// Which; nothing: the usual one.
         path: Option<PathBuf>,
-        /// Why.
-        error: kube::config::KubeconfigError,
+        /// Why, without what is in it.
+        reason: String,
     },
     /// Credentials or certificates that cannot be used.
     #[error("a client of the apiserver: {0}")]
-    Client(#[from] kube::Error),
+    Client(String),
 }
 
 impl Access {
@@ -57,7 +58,7 @@ impl Access {
         (config.read_timeout, config.write_timeout) = (Some(patience.silence), Some(patience.silence));
         // It would try again by itself for hours, with nobody told, and take a disruption budget's 429 for trouble.
         config.default_retry = false;
-        Ok(Client::try_from(config)?)
+        Client::try_from(config).map_err(|error| AccessError::Client(discreet(&error)))
     }
 
     async fn config(&self) -> Result<Config, AccessError> {
@@ -68,8 +69,29 @@ impl Access {
                 Err(error) => Err(error),
             },
             None if self.context.is_some() => Config::from_kubeconfig(&options).await,
-            None => return Ok(Config::infer().await?),
+            None => {
+                return Config::infer().await.map_err(|error| AccessError::Inferred(discreet(&error)));
+            }
         };
-        found.map_err(|error| AccessError::Kubeconfig { path: self.kubeconfig.clone(), error })
+        found.map_err(|error| AccessError::Kubeconfig {
+            path: self.kubeconfig.clone(),
+            reason: discreet(&error),
+        })
     }
+}
+
+/// What is wrong, but for what parsers quote: there are tokens and keys in what they read.
+fn discreet(error: &(dyn Error + 'static)) -> String {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(KubeconfigError::Parse(wrong)) = cause.downcast_ref() {
+            let line = wrong.location().map_or_else(String::new, |at| format!(", at line {}", at.line()));
+            return format!("it is not a kubeconfig in YAML{line}");
+        }
+        if cause.is::<pem::Error>() {
+            return "a certificate or key in it is not PEM".to_owned();
+        }
+        next = cause.source();
+    }
+    error.to_string()
 }

@@ -5,6 +5,7 @@
 mod node;
 mod privilege;
 mod running;
+mod secrets;
 mod tls;
 mod tokens;
 
