@@ -7,6 +7,8 @@ pub mod command;
 pub mod containerd;
 mod deadline;
 pub mod debian;
+#[cfg(test)]
+mod dependencies;
 pub mod image;
 mod keep;
 pub mod kernels;
