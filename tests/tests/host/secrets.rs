@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::Duration;
 
 use serde_json::json;
@@ -194,7 +194,7 @@ fn what_is_said_of_broken_files_quotes_none_of_them() {
         holds_none(what, &output.stderr, &secrets);
     }
     let cut: String = pem.lines().take(2).collect::<Vec<_>>().join("\n");
-    for (what, text) in [
+    let broken = [
         ("a key in one line", pem.replace('\n', " ")),
         ("a key without its end", cut),
         (
@@ -203,28 +203,34 @@ fn what_is_said_of_broken_files_quotes_none_of_them() {
         ),
         ("a key with a strange letter", pem.replacen("\nM", "\n!", 1)),
         ("a token", BEARER.to_owned()),
-    ] {
-        fs::write(&file, text).expect("a file");
-        for wrong in ["--tls-key", "--tls-cert", "--tls-ca"] {
-            let mut command = run_json(&binary, home.path());
-            command.env("TIMEJUMP_LOG", "trace").args(["--listen", "127.0.0.1:0"]);
-            for (option, right) in [
-                ("--tls-key", &server.key),
-                ("--tls-cert", &server.certificate),
-                ("--tls-ca", &ours.certificate),
-            ] {
-                command.arg(option).arg(if option == wrong { &file } else { right });
-            }
-            let mut daemon = Running::start(&mut command);
-            let listeners = daemon.status().daemon.expect("a daemon").listeners;
-            let tcp = listeners.iter().find(|of| of.kind == "tcp").expect("a door");
-            assert!(
-                tcp.state.starts_with("not listening: ") && tcp.state.contains("broken"),
-                "{what}: {tcp:?}"
-            );
-            holds_none(what, tcp.state.as_bytes(), &secrets);
-            holds_none(what, daemon.stderr().as_bytes(), &secrets);
-            daemon.stop();
+    ];
+    let (binary, ours, server, secrets) = (&*binary, &*ours.certificate, &server, &*secrets);
+    thread::scope(|scope| {
+        for (what, text) in &broken {
+            scope.spawn(move || told_of_doors(what, text, binary, ours, server, secrets));
         }
+    });
+}
+
+/// Starts daemons with a broken file in the place of each that the door with TLS has.
+fn told_of_doors(what: &str, text: &str, binary: &Path, ca: &Path, server: &Pair, secrets: &[String]) {
+    let home = home();
+    let file = home.path().join("broken");
+    fs::write(&file, text).expect("a file");
+    for wrong in ["--tls-key", "--tls-cert", "--tls-ca"] {
+        let mut command = run_json(binary, home.path());
+        command.env("TIMEJUMP_LOG", "trace").args(["--listen", "127.0.0.1:0"]);
+        for (option, right) in
+            [("--tls-key", &*server.key), ("--tls-cert", &*server.certificate), ("--tls-ca", ca)]
+        {
+            command.arg(option).arg(if option == wrong { &*file } else { right });
+        }
+        let mut daemon = Running::start(&mut command);
+        let listeners = daemon.status().daemon.expect("a daemon").listeners;
+        let tcp = listeners.iter().find(|of| of.kind == "tcp").expect("a door");
+        assert!(tcp.state.starts_with("not listening: ") && tcp.state.contains("broken"), "{what}: {tcp:?}");
+        holds_none(what, tcp.state.as_bytes(), secrets);
+        holds_none(what, daemon.stderr().as_bytes(), secrets);
+        daemon.stop();
     }
 }

@@ -53,7 +53,8 @@ const SERVICE: (&str, &str) = (
 
 const UNREACHABLE: (u8, &str) = (exit::UNAVAILABLE, "No daemon answers.");
 const NOT_PERMITTED: (u8, &str) = (exit::NOT_PERMITTED, "The daemon's socket is not for this user.");
-const BAD_TLS: (u8, &str) = (exit::CONFIGURATION, "Certificates or keys cannot be used.");
+const BAD_TLS: (u8, &str) =
+    (exit::CONFIGURATION, "Certificates or keys cannot be used, or one end does not trust the other's.");
 
 /// What the page of a subcommand says, or of `timejump` itself.
 pub(super) fn of(name: &str) -> Prose {
