@@ -112,7 +112,13 @@ impl Report {
             self.status.offset_ns
         );
         let count = u64::try_from(self.jumps.len())?;
-        ensure!(count == summary.jumps, "{count} jumps told, but {summary:?}");
+        // What was captured and then did not fit on the way to those who are told came as numbers and sums.
+        let summed_up = self.lagged > summary.missed;
+        ensure!(
+            count == summary.jumps || summed_up && count < summary.jumps,
+            "{count} jumps told, {} lagged, but {summary:?}",
+            self.lagged
+        );
         Ok(())
     }
 

@@ -29,12 +29,12 @@ use crate::{
 };
 
 /// Entries on their way to the thread, at least.
-const ON_THE_WAY: usize = 1 << 14;
+const ON_THE_WAY: usize = 1 << 13;
 /// Bytes of the kernel's ring for which there is room for one entry more: whoever asks for a larger ring wants to ride
 /// out larger storms, and the disk is slower than the capture.
 const RING_BYTES_PER_ENTRY: usize = 128;
 /// Entries kept for a store that cannot be written.
-const BACKLOG: usize = 1 << 14;
+const BACKLOG: usize = 1 << 13;
 /// Entries in one commit.
 const BATCH: usize = 256;
 /// When a store that could not be written is tried again.
@@ -227,7 +227,9 @@ impl Journal {
         let overflow = self.overflow.get_or_insert_default();
         match (message, now) {
             (Message::Jump(jump), Some(now)) => {
-                overflow.miss(&jump.boot_id, jump.at, 1);
+                // Those that a gap's sum stands for came as a number of their own.
+                let told = u64::from(jump.captured_by != CapturedBy::Reconcile);
+                overflow.miss(&jump.boot_id, jump.at, told);
                 let from = overflow.jumps.as_ref().map_or(jump.old, |(from, ..)| *from);
                 overflow.jumps = Some((from, jump, now));
             }

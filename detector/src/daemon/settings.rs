@@ -55,14 +55,14 @@ impl Settings {
                 }
             },
         };
-        let store =
-            Store::in_memory(self.retention).map_err(|error| DaemonError::Start(error.to_string()))?;
+        let retention = self.retention.in_memory();
+        let store = Store::in_memory(retention).map_err(|error| DaemonError::Start(error.to_string()))?;
         let (why, left) = failed.unzip();
         let left = left.flatten().unwrap_or_default();
         let opened = Shelf {
             store,
             directory: None,
-            retention: self.retention,
+            retention,
             why_in_memory: why,
             last_sequence: left.last_sequence,
             last_position: left.last_position,

@@ -18,6 +18,8 @@ pub struct Retention {
     pub age: Duration,
 }
 
+/// Jumps kept at most where the store is in memory, about 1 kB each.
+const MOST_IN_MEMORY: u64 = 4096;
 /// Impacts kept, about 1 kB each.
 const MOST_IMPACTS: i64 = 200_000;
 /// Remedies kept.
@@ -26,6 +28,13 @@ const MOST_REMEDIES: i64 = 20_000;
 impl Default for Retention {
     fn default() -> Self {
         Self { jumps: 100_000, age: Duration::from_hours(90 * 24) }
+    }
+}
+
+impl Retention {
+    /// The same for a store in memory: a daemon that nobody has given a disk is not to grow by what a clock does that strobes.
+    pub fn in_memory(self) -> Self {
+        Self { jumps: self.jumps.min(MOST_IN_MEMORY), ..self }
     }
 }
 

@@ -44,7 +44,7 @@ pub fn measure(stage: &Stage) -> Result<Million> {
     let after = referee::wall_offset()?;
     let report = subject.stop(&Expect { may_lag: true, ..Expect::default() })?;
     let told: u64 = report.jumps.iter().map(|jump| u64::from(jump.path != "unattributed")).sum();
-    let (lost, residual_ns) = (report.summary.missed, report.summary.sum_of_deltas_ns - (after - before));
+    let (lost, residual_ns) = (report.lagged, report.summary.sum_of_deltas_ns - (after - before));
     let uncounted = i64::try_from(STEPS)? - i64::try_from(told)? - i64::try_from(lost)?;
     Ok(Million { steps: STEPS, told, lost, uncounted, residual_ns, took_ns })
 }

@@ -3,7 +3,7 @@
 //! an emulated one.
 
 mod baseline;
-mod board;
+pub mod board;
 mod burst;
 mod consumers;
 mod figures;
@@ -16,7 +16,7 @@ pub mod node;
 pub mod rivals;
 mod steps;
 mod stream;
-mod subject;
+pub mod subject;
 mod table;
 pub mod tokens;
 

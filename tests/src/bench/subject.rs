@@ -50,12 +50,22 @@ impl Subject {
 
     /// The same on another rung.
     pub fn on_rung(stage: &Stage, rung: &str, keep: Keep, arguments: &[&str]) -> Result<Self> {
+        Self::wrapped(stage, Command::new(&stage.bench.timejump), rung, keep, arguments)
+    }
+
+    /// The same, begun by another command that becomes it.
+    pub fn wrapped(
+        stage: &Stage,
+        mut command: Command,
+        rung: &str,
+        keep: Keep,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let home = stage.bench.dir.join("home");
         if home.exists() {
             std::fs::remove_dir_all(&home)?;
         }
         let socket = home.join("run/timejump.sock");
-        let mut command = Command::new(&stage.bench.timejump);
         command.args(["run", "-o", "json", "--all", "--rung", rung, "--http", "127.0.0.1:0"]);
         match keep {
             Keep::OnDisk => command.arg("--state-dir").arg(home.join("state")),
