@@ -17,6 +17,7 @@ pub mod daemon;
 pub mod demo;
 pub mod diagnosis;
 pub mod feed;
+pub mod fuzz;
 pub mod guard;
 pub mod idle;
 pub mod kubelet;

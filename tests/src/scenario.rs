@@ -353,10 +353,10 @@ pub fn deadline_seconds(scenario: &str) -> u64 {
     match scenario {
         "real_incident" => 1700,
         "stats_foretold" => 420,
-        "strobe" | "runtime_troubled" => 300,
         "kubelet_root_gone" | "inotify_overflow" => 200,
         "stats_restart" | "token_incident" => 180,
-        "own_pod" | "capabilities" | "stuck_consumer" | "killed_in_a_storm" => 300,
+        "own_pod" | "capabilities" | "stuck_consumer" | "killed_in_a_storm" | "strobe"
+        | "runtime_troubled" => 300,
         "replay_then_live" | "disk_full" | "hammer" | "small_ring" | "start_stop" | "chronyd_makestep" => 120,
         _ => 60,
     }

@@ -55,6 +55,7 @@ const RAW_TRACEPOINT: &str = "btf_trace_";
 const MAX_DEPTH: u32 = 32;
 
 /// The types of one kernel.
+#[derive(Debug)]
 pub struct KernelBtf {
     bytes: Vec<u8>,
     types: Range<usize>,
@@ -98,6 +99,11 @@ impl KernelBtf {
             return Err(BtfError::Malformed("cut short"));
         }
         Ok(Self { bytes, types, strings, positions })
+    }
+
+    /// How many type ids there are, 0 (`void`) included.
+    pub fn type_count(&self) -> usize {
+        self.positions.len()
     }
 
     /// The same type ids with functions and raw tracepoints alone, which is all that attaching asks for: whole, the types of a

@@ -16,6 +16,7 @@ mod symbols;
 mod timerfd;
 mod verdict;
 
+pub use btf::{BtfError, KernelBtf};
 pub use coverage::{PathCoverage, Size, coverage};
 pub use facts::KernelFacts;
 pub use ladder::{Ladder, LadderOptions};

@@ -33,6 +33,7 @@ impl Default for Retention {
 
 impl Retention {
     /// The same for a store in memory: a daemon that nobody has given a disk is not to grow by what a clock does that strobes.
+    #[must_use]
     pub fn in_memory(self) -> Self {
         Self { jumps: self.jumps.min(MOST_IN_MEMORY), ..self }
     }

@@ -17,6 +17,7 @@ use crate::{arch::Arch, debian::Release, kernels::Kernel, layout::Layout};
 const APPEND: &str = "quiet panic=-1 rdinit=/init lsm=lockdown,capability,yama,bpf timejump.guest=1";
 /// A guest to be.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is something it has or has not")]
 pub struct Guest {
     kernel: Kernel,
     command: Vec<String>,

@@ -92,7 +92,7 @@ pub fn million(million: &Million) -> String {
 
 /// What calls cost, `unit` being what the clock counts.
 pub fn costs(all: &[Cost], unit: &str) -> String {
-    let mut head = vec!["".to_owned()];
+    let mut head = vec![String::new()];
     head.extend(all.iter().map(|cost| cost.call.to_owned()));
     let mut rows = vec![head];
     let bare = |cost: &Cost| format!("{}.{:02} {unit}", cost.bare / 100, cost.bare % 100);

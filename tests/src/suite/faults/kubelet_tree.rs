@@ -19,7 +19,7 @@ use crate::step::Way;
 use crate::sys::clock::{Deadline, wall_ns};
 
 const QUEUE: &str = "/proc/sys/fs/inotify/max_queued_events";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// A file system of its own, as some nodes have one for kubelet.
 const ROOT: &str = "/data/gone/kubelet";
 const TOKENS: usize = 24;

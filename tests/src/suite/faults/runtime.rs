@@ -11,7 +11,7 @@ use crate::stage::{Stage, seconds};
 use crate::step::Way;
 
 /// How long the daemon may take to ask anew: it waits between two failures.
-const TELLING: Duration = Duration::from_secs(120);
+const TELLING: Duration = Duration::from_mins(2);
 
 /// Jumps are told at once, whatever the runtime does; what they do to its containers is told once it answers again.
 pub(in crate::suite) fn runtime_troubled(stage: &Stage) -> Result<()> {

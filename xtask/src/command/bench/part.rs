@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// An emulated machine on a busy one is slow.
-const TIMEOUT: Duration = Duration::from_mins(60);
+const TIMEOUT: Duration = Duration::from_hours(1);
 /// The clock advances by a nanosecond with each instruction, and by nothing else; where nobody has anything to do it is at the next timer.
 const COUNTING: [&str; 2] = ["-icount", "shift=0,sleep=off"];
 
