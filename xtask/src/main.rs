@@ -19,6 +19,7 @@ enum Xtask {
     Test(command::test::Args),
     Demo(command::demo::Args),
     Bench(command::bench::Args),
+    Fuzz(command::fuzz::Args),
     Image(command::image::Args),
     Kubernetes(command::kubernetes::Args),
 }
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Xtask::Test(args) => args.run(),
         Xtask::Demo(args) => args.run(),
         Xtask::Bench(args) => args.run(),
+        Xtask::Fuzz(args) => args.run(),
         Xtask::Image(args) => args.run(),
         Xtask::Kubernetes(args) => args.run(),
     };

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod build;
 pub mod build_ebpf;
 pub mod demo;
+pub mod fuzz;
 pub mod image;
 pub mod kubernetes;
 pub mod manifests;
