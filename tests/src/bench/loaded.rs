@@ -1,5 +1,8 @@
 //! The daemon's memory on nodes that are more or less full.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use timejump::deliver::grpc::Client;
@@ -11,9 +14,13 @@ use crate::cri::{Fake, Profile, Settings};
 use crate::kubelet::volumes::{EACH, Volumes};
 use crate::report::Expect;
 use crate::stage::Stage;
+use crate::sys::clock::Deadline;
 
 /// Nodes: pods, containers in each, volumes with a token in all.
 const NODES: [(usize, usize, usize); 3] = [(0, 0, 0), (110, 2, 110), (500, 2, 500 * EACH)];
+
+/// How long reading all of them may take.
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// One node.
 #[derive(Debug, Serialize)]
@@ -47,9 +54,16 @@ fn one(stage: &Stage, pods: usize, each: usize, tokens: usize) -> Result<Loaded>
     let subject = Subject::start(stage, Keep::OnDisk, &arguments)?;
     // Once it answers all are followed.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let known =
-        runtime.block_on(async { Client::connect(&subject.address(), None).await?.tokens().await })?;
-    ensure!(known.tokens.len() == tokens, "{} of {tokens} tokens are known", known.tokens.len());
+    let deadline = Deadline::after(PATIENCE);
+    loop {
+        let asked =
+            runtime.block_on(async { Client::connect(&subject.address(), None).await?.tokens().await });
+        match asked {
+            Ok(known) if known.tokens.len() == tokens => break,
+            other => ensure!(!deadline.passed(), "{tokens} tokens should be known: {:?}", other.err()),
+        }
+        sleep(Duration::from_secs(1));
+    }
     let usage = Usage::at_rest(&subject)?;
     subject.stop(&Expect::default())?;
     drop(fake);

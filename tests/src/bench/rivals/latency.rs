@@ -13,7 +13,7 @@ use super::{TIMED, Watch};
 use crate::stage::Stage;
 
 /// All by turns, so that whatever drifts touches all alike.
-const ROUNDS: u64 = 3;
+const ROUNDS: u64 = 2;
 /// Steps that warm caches and queues.
 const WARM_UP: u64 = 10;
 /// Steps that are measured in each round: an even number.

@@ -10,7 +10,7 @@ use crate::idle::processor_time;
 use crate::stage::Stage;
 use crate::sys::clock::boot_ns;
 
-const STARTS: u64 = 5;
+const STARTS: u64 = 3;
 
 /// One of them.
 #[derive(Debug, Serialize)]
