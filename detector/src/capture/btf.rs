@@ -65,7 +65,7 @@ pub struct KernelBtf {
 }
 
 impl KernelBtf {
-    /// Reads the file at `path`, [`VMLINUX`] as a rule.
+    /// Reads the file at `path`, `/sys/kernel/btf/vmlinux` as a rule.
     pub fn read(path: &Path) -> Result<Self, BtfError> {
         let bytes =
             fs::read(path).map_err(|source| BtfError::Read { path: path.display().to_string(), source })?;
