@@ -228,7 +228,7 @@ pub const BOOTS: &[Boot] = &[
             "inotify_overflow",
             "runtime_troubled",
         ],
-        timeout_seconds: 900,
+        timeout_seconds: 1200,
         mostly_waits: false,
     },
     Boot {
@@ -352,11 +352,10 @@ pub const BOOTS: &[Boot] = &[
 pub fn deadline_seconds(scenario: &str) -> u64 {
     match scenario {
         "real_incident" => 1700,
-        "stats_foretold" => 420,
+        "stats_foretold" | "strobe" => 420,
         "kubelet_root_gone" | "inotify_overflow" => 200,
         "stats_restart" | "token_incident" => 180,
-        "own_pod" | "capabilities" | "stuck_consumer" | "killed_in_a_storm" | "strobe"
-        | "runtime_troubled" => 300,
+        "own_pod" | "capabilities" | "stuck_consumer" | "killed_in_a_storm" | "runtime_troubled" => 300,
         "replay_then_live" | "disk_full" | "hammer" | "small_ring" | "start_stop" | "chronyd_makestep" => 120,
         _ => 60,
     }

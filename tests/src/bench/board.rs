@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 /// How long what must come may take.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// One jump at one consumer: its number, and when it was there, ns since boot.
 pub type Arrival = (u64, i64);
