@@ -102,7 +102,7 @@ fn parsers_targets_and_corpora_name_each_other() {
     }
 }
 
-/// A digest of the parsers' work would hide it: what each corpus is there for is taken, not refused.
+/// Changes to what is refused at the first byte would try nothing: of each kind something is taken.
 #[test]
 fn corpora_have_what_is_taken() {
     use prost::Message;

@@ -21,7 +21,7 @@ fn guest(options: &[&str], command: &[&str]) -> Option<Output> {
         return None;
     }
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    xtask.args(["vm", "--no-build", "--kernel=6.1"]).args(options).arg("--").args(command);
+    xtask.args(["vm", "--no-build", "--build=tested", "--kernel=6.1"]).args(options).arg("--").args(command);
     Some(xtask.output().expect("xtask starts"))
 }
 

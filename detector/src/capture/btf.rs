@@ -107,7 +107,7 @@ impl KernelBtf {
     }
 
     /// The same type ids with functions and raw tracepoints alone, which is all that attaching asks for: whole, the types of a
-    /// kernel take a loader dozens of MiB.
+    /// kernel take a loader some 20 MiB.
     pub fn digest(&self) -> Result<Vec<u8>, BtfError> {
         let too_large = |_| BtfError::Malformed("too large");
         let (mut types, mut strings) = (Vec::with_capacity(self.positions.len() * 12), vec![0]);

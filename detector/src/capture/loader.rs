@@ -179,8 +179,7 @@ fn open(
     facts: KernelFacts<'_>,
     options: LoadOptions,
 ) -> Result<Ebpf, Refusal> {
-    // aya's loader begins by reading all the kernel's types, of which the digest has what is needed: dozens of MiB, and half of the
-    // time that a start takes.
+    // aya's loader begins by reading all the kernel's types, some 20 MiB, of which the digest has what is needed.
     let mut loader = privilege::without_opening(EbpfLoader::new);
     let globals = [
         ("TK_OFFS_REAL", layout.timekeeper.offs_real),

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| timejump_tests::fuzz::of("btf")(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| timejump_tests::fuzz::of("btf").expect("a parser")(bytes));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| timejump_tests::fuzz::of("cgroup_path")(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| timejump_tests::fuzz::of("cgroup_path").expect("a parser")(bytes));

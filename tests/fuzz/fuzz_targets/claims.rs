@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| timejump_tests::fuzz::of("claims")(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| timejump_tests::fuzz::of("claims").expect("a parser")(bytes));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| timejump_tests::fuzz::of("kubelet_line")(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| timejump_tests::fuzz::of("kubelet_line").expect("a parser")(bytes));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| timejump_tests::fuzz::of("ring_record")(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| timejump_tests::fuzz::of("ring_record").expect("a parser")(bytes));

@@ -1,5 +1,6 @@
 //! What is found on a node.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -64,7 +65,9 @@ pub fn directory_name(bytes: &[u8]) {
         assert!(fs::create_dir_all(&path).is_ok(), "a directory of any name can be made");
     }
     let listed = list(root.path());
-    assert!(listed.as_ref().is_ok_and(|listed| listed.len() <= 2), "{listed:?}");
+    let Ok(listed) = listed else { panic!("what was just made can be listed: {listed:?}") };
+    let paths: BTreeSet<_> = listed.iter().map(|listed| &listed.path).collect();
+    assert!(paths.len() == listed.len() && paths.iter().all(|path| path.is_dir()), "{listed:?}");
 }
 
 fn in_a_pod(root: &Path) -> PathBuf {

@@ -15,7 +15,13 @@ pub fn kubelet(bytes: &[u8]) {
 pub fn any(bytes: &[u8]) {
     let words = Words::new();
     for line in bytes.split(|byte| *byte == b'\n') {
-        assert_eq!(words.read(line), words.read(line), "reading has no memory");
+        if words.read(line).is_some() {
+            assert_eq!(
+                words.read(line),
+                words.read(&[b"node: ", line].concat()),
+                "what stands before it changes nothing"
+            );
+        }
     }
     let text = String::from_utf8_lossy(bytes);
     let second = 1_000_000_000;

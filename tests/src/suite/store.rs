@@ -16,11 +16,12 @@ use super::hammer::{CHURN_BASE, Churn};
 use crate::cli::Cli;
 use crate::daemon::{Daemon, Options};
 use crate::lines::{Jump, Line};
+use crate::random::Random;
 use crate::referee;
 use crate::report::Expect;
 use crate::stage::{Stage, seconds};
 use crate::step::Way;
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{Deadline, boot_ns};
 
 /// Options of a daemon that lives in `home`.
 fn at(home: &Path) -> Options {
@@ -31,7 +32,7 @@ fn cli(stage: &Stage, daemon: &Daemon) -> Cli {
     Cli { timejump: stage.bench.timejump.clone(), socket: daemon.socket() }
 }
 
-/// Killed again and again while the clock is stepped 200 times a second: the history holds each step once.
+/// Killed again and again, at random times, while the clock is stepped 200 times a second: the history holds each step once.
 pub(super) fn killed_in_a_storm(stage: &Stage) -> Result<()> {
     const ROUNDS: u32 = 5;
     let home = stage.bench.dir.join("storm");
@@ -42,9 +43,12 @@ pub(super) fn killed_in_a_storm(stage: &Stage) -> Result<()> {
     first.kill()?;
     let churn = Churn::start(stage)?;
     let mut told = Vec::new();
+    let mut random = Random(boot_ns().unsigned_abs());
     for _ in 0..ROUNDS {
         let mut daemon = stage.daemon_with(&at(&home))?;
-        sleep(Duration::from_millis(1500));
+        let lives = Duration::from_millis(300 + random.below(2400));
+        println!("killed after {lives:?}");
+        sleep(lives);
         told.extend(daemon.jumps_so_far()?);
         daemon.kill()?;
     }

@@ -1,5 +1,6 @@
 //! What each of them takes while nothing happens.
 
+use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,7 +9,7 @@ use serde::Serialize;
 use super::super::memory::Usage;
 use super::super::say;
 use super::{TIMED, Watch};
-use crate::idle::{processor_time, wake_ups};
+use crate::idle::{context_switches, processor_time, wake_ups};
 use crate::stage::Stage;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -35,21 +36,20 @@ pub fn measure(stage: &Stage) -> Result<Vec<Rest>> {
             let watch = Watch::start(stage, *who)?;
             watch.watches(stage)?;
             let pid = watch.pid();
-            // What follows a start is over first.
-            let unrest = wake_ups(pid, Duration::ZERO);
-            let before: i64 = processor_time(pid)?.values().sum();
-            let switches = if unrest.is_ok() { wake_ups(pid, MINUTE)? } else { restless(pid)? };
-            let after: i64 = processor_time(pid)?.values().sum();
+            // What follows a start is over first; of one that never rests, for long enough.
+            let _ = wake_ups(pid, Duration::ZERO);
+            let look = || anyhow::Ok((context_switches(pid)?, processor_time(pid)?.values().sum::<i64>()));
+            let before = look()?;
+            sleep(MINUTE);
+            let after = look()?;
             let usage = Usage::of(pid)?;
             watch.stop()?;
-            Ok(Rest { who: who.name(), processor_ns: after - before, switches, usage })
+            Ok(Rest {
+                who: who.name(),
+                processor_ns: after.1 - before.1,
+                switches: after.0 - before.0,
+                usage,
+            })
         })
         .collect()
-}
-
-/// Of one that never comes to rest.
-fn restless(pid: u32) -> Result<u64> {
-    let before = crate::idle::context_switches(pid)?;
-    std::thread::sleep(MINUTE);
-    Ok(crate::idle::context_switches(pid)? - before)
 }

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 
 use crate::{arch::Arch, layout::Layout, rivals};
 
-/// As CONTRIBUTING and the image's documentation have it.
-pub const MOST_BYTES: u64 = 12_000_000;
+/// What the program may have, MB: each node fetches it.
+pub const MOST_MB: u64 = 12;
 
 /// Sizes in bytes.
 #[derive(Debug)]
