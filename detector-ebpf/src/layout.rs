@@ -6,7 +6,6 @@
 use core::ptr;
 
 use aya_ebpf::Global;
-use detector_common::refusal::CODE_RANGES;
 
 /// `timekeeper::offs_real`.
 #[unsafe(no_mangle)]
@@ -20,9 +19,6 @@ pub static TK_TAI_OFFSET: Global<u32> = Global::new(0);
 /// Whether user memory may be read (`bpf_probe_read_user`).
 #[unsafe(no_mangle)]
 pub static USER_READ: Global<u32> = Global::new(1);
-/// Where the code of `settimeofday` and `stime` lies: pairs of a beginning and an end, unused ones 0.
-#[unsafe(no_mangle)]
-pub static SETTIMEOFDAY_CODE: Global<[u64; 2 * CODE_RANGES]> = Global::new([0; 2 * CODE_RANGES]);
 /// How `task_struct` is read: one of `detector_common::task::{READ_NOT, READ_TYPED, READ_PROBE}`.
 #[unsafe(no_mangle)]
 pub static TASK_READ: Global<u32> = Global::new(0);

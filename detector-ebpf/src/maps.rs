@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use detector_common::{
     cell::{Cell, Counters},
-    refusal::Key,
+    refusal::{CODE_RANGES, Key},
 };
 
 /// Steps and calls, in the order in which they happened.
@@ -28,6 +28,11 @@ pub static COUNTERS: Array<Counters> = Array::with_max_entries(1, 0);
 /// Refused attempts by key. LRU: the total is in `COUNTERS`.
 #[map]
 pub static REFUSED: LruHashMap<Key, u64> = LruHashMap::with_max_entries(1024, 0);
+
+/// Where the code of `settimeofday` and `stime` lies: pairs of a beginning and an end, unused ones 0. One entry, which user
+/// space fills once it has the kernel's names: reading them takes longer than attaching.
+#[map]
+pub static SETTIMEOFDAY_CODE: Array<[u64; 2 * CODE_RANGES]> = Array::with_max_entries(1, 0);
 
 /// System calls between entry and exit, by `pid_tgid` (rung D): one of `detector_common::call::syscall`.
 #[map]

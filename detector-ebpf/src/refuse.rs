@@ -14,8 +14,7 @@ use detector_common::{
 };
 
 use crate::{
-    layout::SETTIMEOFDAY_CODE,
-    maps::{COUNTERS, REFUSALS, REFUSED},
+    maps::{COUNTERS, REFUSALS, REFUSED, SETTIMEOFDAY_CODE},
     task,
 };
 
@@ -27,12 +26,13 @@ const STACK_DEPTH: usize = 8;
 pub fn count_settime<C: EbpfContext>(ctx: &C, ret: i32) {
     let mut stack = [0_u64; STACK_DEPTH];
     unsafe { bpf_get_stack(ctx.as_ptr(), stack.as_mut_ptr().cast(), (STACK_DEPTH * 8) as u32, 0) };
-    let code = SETTIMEOFDAY_CODE.load();
     let mut call = syscall::CLOCK_SETTIME;
-    for address in stack {
-        for range in 0..CODE_RANGES {
-            if address > code[2 * range] && address <= code[2 * range + 1] {
-                call = syscall::SETTIMEOFDAY;
+    if let Some(code) = SETTIMEOFDAY_CODE.get(0) {
+        for address in stack {
+            for range in 0..CODE_RANGES {
+                if address > code[2 * range] && address <= code[2 * range + 1] {
+                    call = syscall::SETTIMEOFDAY;
+                }
             }
         }
     }

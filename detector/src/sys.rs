@@ -25,6 +25,18 @@ fn registered<T: AsFd + AsRawFd>(source: T, interest: Interest) -> io::Result<As
     registered.map_err(io::Error::from)
 }
 
+/// Has the allocator keep little of what is freed: one arena for all threads, and what is large (a report on five thousand
+/// tokens) by a mapping of its own that goes with it. Left to itself it keeps the most that any thread ever needed.
+pub fn keep_little_memory() {
+    #[cfg(target_env = "gnu")]
+    for (parameter, value) in
+        [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, 128 << 10), (libc::M_TRIM_THRESHOLD, 128 << 10)]
+    {
+        // SAFETY: takes no pointer (mallopt(3)); a parameter that it does not know changes nothing.
+        unsafe { libc::mallopt(parameter, value) };
+    }
+}
+
 /// Gives freed memory back to the system. Starting reads the kernel's types and symbols, some 15 MB that nothing
 /// needs afterwards and that the allocator would keep for the daemon's life.
 pub fn give_memory_back() {

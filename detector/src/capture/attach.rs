@@ -14,7 +14,7 @@ use detector_common::{
     step::Offsets,
 };
 
-use super::{facts::KernelFacts, pod::CellPod, refusal::Refusal};
+use super::{facts::KernelFacts, pod::CellPod, refusal::Refusal, symbols::OF_RETURN_PROBES};
 use crate::clock::OffsetNs;
 
 /// One rung's programs on their way into the kernel.
@@ -201,7 +201,6 @@ impl Attach<'_> {
     /// was followed by `rethook_find_ret_addr`. Before, the probe's trampoline stands in their place, and with it goes what tells `settimeofday` from
     /// `clock_settime`.
     fn return_probes_are_transparent(&self) -> bool {
-        let find = ["rethook_find_ret_addr", "kretprobe_find_ret_addr"];
-        self.facts.symbols.is_none_or(|symbols| find.iter().any(|name| symbols.contains(name)))
+        self.facts.names.known().is_none_or(|names| OF_RETURN_PROBES.iter().any(|name| names.contains(name)))
     }
 }

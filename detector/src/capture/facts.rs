@@ -2,7 +2,7 @@
 
 use detector_common::refusal::CODE_RANGES;
 
-use super::{StepPath, Symbols, syscall_path};
+use super::{KernelNames, StepPath, Symbols, syscall_path};
 use crate::clock::TimerListOffsets;
 
 /// What loading needs to know.
@@ -10,26 +10,20 @@ use crate::clock::TimerListOffsets;
 pub struct KernelFacts<'a> {
     /// Reads the timekeeper's offsets as of now, if they can be had.
     pub timer_list: &'a dyn Fn() -> Option<TimerListOffsets>,
-    /// The kernel's functions, if they can be had.
-    pub symbols: Option<&'a Symbols>,
+    /// The kernel's functions.
+    pub names: &'a KernelNames,
 }
 
-impl KernelFacts<'_> {
-    /// Where the code of `settimeofday` and `stime` lies, as the programs want it: pairs of a beginning and an end, the
-    /// unused ones 0.
-    pub fn settimeofday_code(&self) -> [u64; 2 * CODE_RANGES] {
-        let mut code = [0; 2 * CODE_RANGES];
-        let is_settimeofday = |name: &str| syscall_path(name) == Some(StepPath::Settimeofday);
-        let ranges = self.symbols.map(|symbols| symbols.ranges(is_settimeofday)).unwrap_or_default();
-        if ranges.len() > CODE_RANGES {
-            tracing::debug!(
-                "settimeofday's code lies in {} places, {CODE_RANGES} are told apart",
-                ranges.len()
-            );
-        }
-        for (slot, (start, end)) in code.chunks_exact_mut(2).zip(ranges) {
-            slot.copy_from_slice(&[start, end]);
-        }
-        code
+/// Where the code of `settimeofday` and `stime` lies, as the programs want it: pairs of a beginning and an end, the unused
+/// ones 0.
+pub fn settimeofday_code(symbols: &Symbols) -> [u64; 2 * CODE_RANGES] {
+    let mut code = [0; 2 * CODE_RANGES];
+    let ranges = symbols.ranges(|name| syscall_path(name) == Some(StepPath::Settimeofday));
+    if ranges.len() > CODE_RANGES {
+        tracing::debug!("settimeofday's code lies in {} places, {CODE_RANGES} are told apart", ranges.len());
     }
+    for (slot, (start, end)) in code.chunks_exact_mut(2).zip(ranges) {
+        slot.copy_from_slice(&[start, end]);
+    }
+    code
 }

@@ -131,6 +131,7 @@ fn try_rung(rung: Rung, options: LoadOptions, facts: KernelFacts<'_>) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::KernelNames;
 
     fn options(only: Option<Rung>, max_syscall_tax_ns: u64) -> LadderOptions {
         LadderOptions { only, max_syscall_tax_ns, load: LoadOptions { ring_bytes: 4096 } }
@@ -161,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_ladder_without_hooks_ends_at_timerfd() {
-        let nothing = KernelFacts { timer_list: &|| None, symbols: None };
+        let nothing = KernelFacts { timer_list: &|| None, names: &KernelNames::default() };
         let ladder = Ladder::climb(&options(Some(Rung::Timerfd), 0), &[], nothing);
         let ladder = ladder.map_err(|report| report.reason).unwrap();
         assert_eq!(ladder.rung, Rung::Timerfd);

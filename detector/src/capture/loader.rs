@@ -8,6 +8,7 @@ use aya::{
 };
 use detector_common::{
     cell::{Cell, Counters},
+    refusal::CODE_RANGES,
     task::{READ_NOT, READ_PROBE, READ_TYPED},
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -16,10 +17,11 @@ use super::{
     Rung,
     attach::Attach,
     btf::{KernelBtf, VMLINUX},
-    facts::KernelFacts,
+    facts::{KernelFacts, settimeofday_code},
     layout::{Layout, TaskLayout, Timekeeper},
     pod::{CellPod, CountersPod},
     refusal::{Refusal, has_task_btf_helper},
+    symbols::Symbols,
 };
 use crate::{clock::OffsetNs, privilege};
 
@@ -36,6 +38,7 @@ pub struct Hooks {
     pub lacking: Vec<String>,
     rings: Option<Rings>,
     cell: Array<MapData, CellPod>,
+    settimeofday_code: Array<MapData, [u64; 2 * CODE_RANGES]>,
     counters: Array<MapData, CountersPod>,
     /// Holds the programs.
     _ebpf: Ebpf,
@@ -68,6 +71,13 @@ impl Hooks {
             last = next;
         }
         None
+    }
+
+    /// From now on refused calls of `settimeofday` are told from those of `clock_settime`.
+    pub fn learn(&mut self, symbols: &Symbols) {
+        if let Err(error) = self.settimeofday_code.set(0, settimeofday_code(symbols), 0) {
+            tracing::warn!("where settimeofday's code lies: {error}");
+        }
     }
 
     /// Counters outside the timekeeper's lock.
@@ -139,7 +149,7 @@ fn attempt(
     options: LoadOptions,
     facts: KernelFacts<'_>,
 ) -> Result<Hooks, Refusal> {
-    let mut ebpf = open(layout, kernel, facts, options)?;
+    let mut ebpf = open(layout, kernel, options)?;
     let mut attach = Attach { ebpf: &mut ebpf, kernel, facts, lacking: Vec::new(), seed: None };
     match rung {
         Rung::Fentry => attach.fentry()?,
@@ -153,7 +163,7 @@ fn attempt(
         (_, false) => attach.lacking.push("command line of processes that are gone".to_owned()),
         (_, true) => {}
     }
-    if facts.symbols.is_none() && rung.measures_in_kernel() {
+    if rung.measures_in_kernel() && !facts.names.are_there() {
         let names = "the names of kernel functions (/proc/kallsyms): settimeofday is told as clock_settime";
         attach.lacking.push(names.to_owned());
     }
@@ -167,18 +177,15 @@ fn attempt(
         seed,
         rings: Some(rings),
         cell: Array::try_from(take(&mut ebpf, "CELL")?).map_err(|error| Refusal::map(&error))?,
+        settimeofday_code: Array::try_from(take(&mut ebpf, "SETTIMEOFDAY_CODE")?)
+            .map_err(|error| Refusal::map(&error))?,
         counters: Array::try_from(take(&mut ebpf, "COUNTERS")?).map_err(|error| Refusal::map(&error))?,
         lacking,
         _ebpf: ebpf,
     })
 }
 
-fn open(
-    layout: Layout,
-    kernel: Option<&Btf>,
-    facts: KernelFacts<'_>,
-    options: LoadOptions,
-) -> Result<Ebpf, Refusal> {
+fn open(layout: Layout, kernel: Option<&Btf>, options: LoadOptions) -> Result<Ebpf, Refusal> {
     // aya's loader begins by reading all the kernel's types, some 20 MiB, of which the digest has what is needed.
     let mut loader = privilege::without_opening(EbpfLoader::new);
     let globals = [
@@ -195,8 +202,6 @@ fn open(
         ("MM_ARG_END", layout.task.arg_end),
         ("TASK_STATUS_PLUS_ONE", layout.task.status_plus_one),
     ];
-    let settimeofday_code = facts.settimeofday_code();
-    loader.override_global("SETTIMEOFDAY_CODE", &settimeofday_code, true);
     for (name, value) in &globals {
         loader.override_global(name, value, true);
     }

@@ -24,6 +24,6 @@ pub use loader::{Hooks, LoadOptions, Rings};
 pub use path::{CapturedBy, StepPath};
 pub use record::{Record, RecordError};
 pub use rung::{Rung, RungReport, RungState};
-pub use symbols::{Symbols, SymbolsError};
+pub use symbols::{KernelNames, Symbols, SymbolsError};
 pub use timerfd::ClockWasSet;
 pub use verdict::{Origin, Verdict, Who, before_first_update, classify, syscall_path, wall_offsets};

@@ -156,15 +156,31 @@ enum Caller<'a> {
     Unnamed,
 }
 
+/// What timekeeping calls on its own account.
+const TICK: [&str; 3] = ["timekeeping_advance", "update_wall_time", "timekeeping_resume"];
+/// What applies a time zone to the clock.
+const WARP: &str = "timekeeping_warp_clock";
+/// What sets the clock for others.
+const SETTERS: [&str; 2] = ["do_settimeofday64", "do_adjtimex"];
+
+/// Whether it makes a difference that a function of this name is on a stack, and not just any function.
+pub(super) fn tells(name: &str) -> bool {
+    TICK.contains(&name)
+        || name == WARP
+        || SETTERS.contains(&name)
+        || WORKERS.contains(&name)
+        || syscall_path(name).is_some()
+}
+
 impl<'a> Caller<'a> {
     /// The innermost function that is known decides: an interrupt's frames lie within those of the task it
     /// interrupted.
     fn find(frames: &[&'a str]) -> Self {
         for (at, frame) in frames.iter().enumerate() {
             match *frame {
-                "timekeeping_advance" | "update_wall_time" | "timekeeping_resume" => return Self::Tick,
-                "timekeeping_warp_clock" => return Self::Syscall(StepPath::TimezoneWarp),
-                "do_settimeofday64" | "do_adjtimex" => {
+                tick if TICK.contains(&tick) => return Self::Tick,
+                WARP => return Self::Syscall(StepPath::TimezoneWarp),
+                setter if SETTERS.contains(&setter) => {
                     // A function with an fentry hook is on the stack twice: its beginning calls the hook's trampoline,
                     // and that calls the rest of it.
                     let outer = frames[at..].iter().position(|outer| outer != frame);
@@ -225,7 +241,7 @@ mod tests {
         "do_syscall_64",
         "entry_SYSCALL_64_after_hwframe",
     ];
-    const TICK: &[&str] =
+    const LEAP: &[&str] =
         &["update_vsyscall", "timekeeping_update", "timekeeping_advance", "tick_do_update_jiffies64"];
 
     fn step(real: i64, boot: i64, tai: i32) -> Step {
@@ -323,7 +339,7 @@ mod tests {
         for (delta, tai) in [(-SECOND, 1), (SECOND, -1)] {
             // Whoever is interrupted, even a task about to set the clock: a leap is the kernel's.
             for interrupted in [cause::NONE, cause::SETTIME] {
-                let verdict = classify(&asked(step(delta, 0, tai), interrupted, 0, 0), TICK);
+                let verdict = classify(&asked(step(delta, 0, tai), interrupted, 0, 0), LEAP);
                 assert_eq!(verdict, origin(StepPath::LeapSecond, Who::Kernel, None));
             }
         }
@@ -371,7 +387,7 @@ mod tests {
     fn a_change_found_at_the_first_update_blames_nobody() {
         let mut first = step(9, 0, 0);
         first.flags = FIRST_UPDATE;
-        assert_eq!(classify(&first, TICK), origin(StepPath::Unattributed, Who::Unknown, None));
+        assert_eq!(classify(&first, LEAP), origin(StepPath::Unattributed, Who::Unknown, None));
         assert_eq!(classify(&first, CLOCK_SETTIME), origin(StepPath::ClockSettime, Who::Process, None));
     }
 

@@ -28,6 +28,7 @@ use crate::{
     privilege,
     serve::{Doors, Group, PodDoor},
     store::Retention,
+    sys,
 };
 
 /// Options of `timejump run`.
@@ -164,6 +165,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
             ),
         ));
     }
+    sys::keep_little_memory();
     raise_file_limit();
     privilege::begin();
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -9,9 +9,9 @@ use super::{
     remote::{RemoteArgs, block_on, failure},
 };
 use crate::{
-    capture::{KernelFacts, Ladder, RungState},
+    capture::{KernelFacts, KernelNames, Ladder, RungState},
     clock::{SystemClocks, Witness},
-    daemon::{read_symbols, status},
+    daemon::status,
     deliver::{Message, OutputFormat, Status, grpc::ConnectError, json_line, status_screen},
 };
 
@@ -58,8 +58,7 @@ fn ask(remote: &RemoteArgs) -> Result<Option<Status>, Failure> {
 fn survey(args: &CaptureArgs) -> Result<Status, Failure> {
     let witness = Witness::new(SystemClocks, Some(args.timer_list.clone()));
     let timer_list = || witness.confirmed_timer_list();
-    let symbols = read_symbols();
-    let facts = KernelFacts { timer_list: &timer_list, symbols: symbols.as_ref() };
+    let facts = KernelFacts { timer_list: &timer_list, names: &KernelNames::default() };
     let rungs = Ladder::survey(&args.ladder(), facts);
     let Some(best) = rungs.iter().find(|report| report.state == RungState::InUse).map(|report| report.rung)
     else {

@@ -122,7 +122,7 @@ impl Engine {
         self.missed_before = self.ledger.balance().missed;
         // A rung chosen by hand that went silent leaves the one that always works.
         let options = LadderOptions { only: None, ..self.options };
-        match climb(&options, &self.silent, &self.witness, self.symbols.as_ref()) {
+        match climb(&options, &self.silent, &self.witness, &self.names) {
             Ok(ladder) => {
                 self.rung = ladder.rung;
                 self.hooks = ladder.hooks;
@@ -134,6 +134,7 @@ impl Engine {
                 self.reports.push(report);
             }
         }
+        self.learn_names();
         self.ledger.restart_chain(0);
         if let Some(seed) = self.hooks.as_ref().and_then(|hooks| hooks.seed) {
             let at = self.witness.now();

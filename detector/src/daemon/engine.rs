@@ -11,7 +11,7 @@ use detector_common::{
 
 use super::{
     DaemonError, Ears,
-    host::{boot_id, read_symbols, status},
+    host::{boot_id, status},
     journal::Journal,
     names::errno,
     past::{self, Now},
@@ -19,8 +19,8 @@ use super::{
 use crate::{
     actor::{Actor, ActorKind, Resolver},
     capture::{
-        CapturedBy, Hooks, KernelFacts, Ladder, LadderOptions, Origin, Record, Rings, Rung, RungReport,
-        StepPath, Symbols, Verdict, Who, before_first_update, classify, wall_offsets,
+        CapturedBy, Hooks, KernelFacts, KernelNames, Ladder, LadderOptions, Origin, Record, Rings, Rung,
+        RungReport, StepPath, Symbols, Verdict, Who, before_first_update, classify, wall_offsets,
     },
     clock::{BootNs, Clocks, OffsetNs, Reading, Rtc, SystemClocks, Witness},
     deliver::{
@@ -70,7 +70,7 @@ pub(super) struct Engine {
     /// Calls whose steps are not measured yet (rungs C, D).
     pub(super) calls: Vec<Call>,
     pub(super) tai: i32,
-    pub(super) symbols: Option<Symbols>,
+    pub(super) names: KernelNames,
     pub(super) resolver: Resolver,
     pub(super) silent: Vec<Rung>,
     /// The last record when a check found more on their way, and how often in a row it has.
@@ -91,10 +91,10 @@ impl Engine {
         journal: Journal,
     ) -> Result<Self, DaemonError> {
         let witness = Witness::new(SystemClocks, Some(timer_list.to_owned()));
-        let symbols = read_symbols();
+        let names = KernelNames::default();
         // Read before attaching: a step in between is found missing, never lost.
         let reading = witness.read();
-        let ladder = climb(&options, &[], &witness, symbols.as_ref()).map_err(DaemonError::Rung)?;
+        let ladder = climb(&options, &[], &witness, &names).map_err(DaemonError::Rung)?;
         let seed = ladder.hooks.as_ref().and_then(|hooks| hooks.seed);
         let now = Now {
             boot_id: boot_id().into(),
@@ -125,7 +125,7 @@ impl Engine {
             refused_before: 0,
             calls: Vec::new(),
             tai: reading.tai,
-            symbols,
+            names,
             resolver: Resolver::new(cgroups),
             silent: Vec::new(),
             waiting: (0, 0),
@@ -327,21 +327,27 @@ impl Engine {
         self.tai = step.new.tai;
     }
 
-    fn classify(&mut self, step: &Step) -> Verdict {
-        let by = |symbols: &Option<Symbols>| {
-            let frames = symbols.as_ref().map(|symbols| symbols.frames(&step.stack)).unwrap_or_default();
-            classify(step, &frames)
+    /// Reads the kernel's names, unless that is done, and gives the programs what they need of them.
+    pub(super) fn learn_names(&mut self) {
+        if let (Some(hooks), Some(names)) = (&mut self.hooks, self.names.known()) {
+            hooks.learn(names);
+        }
+    }
+
+    fn classify(&self, step: &Step) -> Verdict {
+        let by = |names: Option<&Symbols>| {
+            classify(step, &names.map(|names| names.frames(&step.stack)).unwrap_or_default())
         };
-        let verdict = by(&self.symbols);
+        let known = self.names.known();
+        let verdict = by(known);
         match &verdict {
-            // Rare, and perhaps from a module that was loaded since the names were read.
+            // Rare, and of a function whose name is not kept, perhaps from a module that was loaded since.
             Verdict::Step(Origin { path: StepPath::Kernel | StepPath::Unattributed, .. })
-                if self.symbols.is_some() =>
+                if known.is_some() =>
             {
-                if let Some(symbols) = read_symbols() {
-                    self.symbols = Some(symbols);
-                }
-                by(&self.symbols)
+                let named = self.names.all().map(|all| by(Some(&all)));
+                sys::give_memory_back();
+                named.unwrap_or(verdict)
             }
             _ => verdict,
         }
@@ -386,10 +392,10 @@ pub(super) fn climb(
     options: &LadderOptions,
     silent: &[Rung],
     witness: &Witness<SystemClocks>,
-    symbols: Option<&Symbols>,
+    names: &KernelNames,
 ) -> Result<Ladder, RungReport> {
     let timer_list = || witness.confirmed_timer_list();
-    Ladder::climb(options, silent, KernelFacts { timer_list: &timer_list, symbols })
+    Ladder::climb(options, silent, KernelFacts { timer_list: &timer_list, names })
 }
 
 pub(super) fn call_path(call: u32) -> StepPath {

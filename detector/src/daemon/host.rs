@@ -1,9 +1,9 @@
 //! What is said of this machine.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use crate::{
-    capture::{Rung, RungReport, Symbols, coverage},
+    capture::{Rung, RungReport, coverage},
     clock::{Clocks, Reading, Source, Witness},
     deliver::{Status, WitnessReport},
     privilege,
@@ -17,19 +17,6 @@ pub fn boot_id() -> String {
 /// This machine's name; in a container with names of its own, that container's.
 pub(super) fn host_name() -> String {
     read("/proc/sys/kernel/hostname")
-}
-
-/// The kernel's functions, or nothing and a word about it.
-pub fn read_symbols() -> Option<Symbols> {
-    match Symbols::read(Path::new("/proc/kallsyms")) {
-        Ok(symbols) => Some(symbols),
-        Err(error) => {
-            tracing::debug!(
-                "{error}: clock_settime and settimeofday are not told apart, kernel callers not named"
-            );
-            None
-        }
-    }
 }
 
 /// Where capture stands with `rung` in use.

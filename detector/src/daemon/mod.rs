@@ -36,7 +36,7 @@ use tokio::{
 pub use self::{
     assessor::Assessor,
     deliverer::{Deliverer, DeliverySettings, Stock},
-    host::{boot_id, read_symbols, status},
+    host::{boot_id, status},
     journal::{Journal, Shared, Shelf},
     keeper::Keeper,
     node::{ApiserverSettings, Known, NodeSettings, PodNames},
@@ -199,6 +199,8 @@ impl Daemon {
             keeper: keeper.ask,
         };
         engine.tell_status(backend.complete(engine.status()));
+        // What happens meanwhile waits on the ring.
+        engine.learn_names();
         engine.look_back();
         let serving = opened.serve(backend.clone()).map_err(start)?;
         sys::give_memory_back();

@@ -1,6 +1,6 @@
 //! What the rules say of the scene, given the past.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Past, Scene};
 use crate::{
@@ -79,7 +79,7 @@ fn facts(scene: &Scene, past: &Past, now: BootNs) -> NodeFacts {
             let stamp = listed.volume.stamp;
             let token = Token {
                 pod,
-                claims: claims.clone(),
+                claims: Arc::clone(claims),
                 stamp,
                 written: stamp.map_or(BootNs(0), |stamp| written(stamp, timeline, now)),
                 known: now,

@@ -1,8 +1,13 @@
 //! Processes: kubelet's and the runtime's, when they started, and when they end.
 
-use std::{io, os::fd::OwnedFd, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::fd::OwnedFd,
+    path::Path,
+};
 
-use procfs::process::{Process as ProcProcess, all_processes};
+use procfs::process::Process as ProcProcess;
 use rustix::{
     net::{
         AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
@@ -20,13 +25,11 @@ const KUBELETS: [&str; 6] = ["kubelet", "kubelite", "k3s-server", "k3s-agent", "
 
 /// The kubelet of this node, as far as its process can be seen: by its name, the likelier first, then by pid.
 pub fn find_kubelet() -> Option<Process> {
-    let processes = all_processes().ok()?;
-    let candidates = processes.flatten().filter_map(|process| {
-        let stat = process.stat().ok()?;
-        let rank = KUBELETS.iter().position(|name| *name == stat.comm)?;
+    let candidates = named(&KUBELETS).filter_map(|(rank, pid)| {
+        let process = ProcProcess::new(pid).ok()?;
         // Anybody may call a process so.
         process.uid().ok().filter(|uid| *uid == 0)?;
-        Some((rank, stat.pid, process))
+        Some((rank, pid, process))
     });
     let (.., process) = candidates.min_by_key(|(rank, pid, _)| (*rank, *pid))?;
     read(&process)
@@ -37,11 +40,21 @@ const APISERVERS: [&str; 3] = ["kube-apiserver", "kubelite", "k3s-server"];
 
 /// Whether an apiserver runs on this node, as far as its process can be seen.
 pub fn apiserver_is_here() -> bool {
-    let Ok(processes) = all_processes() else { return false };
-    processes
-        .flatten()
-        .filter_map(|process| process.stat().ok())
-        .any(|stat| APISERVERS.contains(&&*stat.comm))
+    named(&APISERVERS).next().is_some()
+}
+
+/// The processes with one of these names: which one it is, and the pid. A node without any of them is searched once a minute,
+/// so each process costs no more than its name.
+fn named<'a>(names: &'a [&str]) -> impl Iterator<Item = (usize, i32)> + use<'a> {
+    let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter_map(|pid| {
+        // 15 characters and a newline at most (TASK_COMM_LEN, include/linux/sched.h).
+        let mut comm = [0; 16];
+        let length = File::open(format!("/proc/{pid}/comm")).ok()?.read(&mut comm).ok()?;
+        let name = comm[..length].strip_suffix(b"\n")?;
+        Some((names.iter().position(|wanted| wanted.as_bytes() == name)?, pid))
+    })
 }
 
 /// Whether an apiserver runs within this process.

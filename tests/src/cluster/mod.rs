@@ -12,6 +12,7 @@ mod program;
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     thread::sleep,
     time::Duration,
 };
@@ -125,7 +126,7 @@ impl Cluster {
     }
 
     /// What that token claims.
-    pub fn claims(&self, uid: &str) -> Result<Claims> {
+    pub fn claims(&self, uid: &str) -> Result<Arc<Claims>> {
         let volume = read_volume(&self.token_volume(uid)?);
         ensure!(volume.troubles.is_empty(), "{volume:?}");
         let (_, claims) = volume.tokens.into_iter().next().context("the volume holds no token")?;

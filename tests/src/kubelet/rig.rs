@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Child,
+    sync::Arc,
     thread::sleep,
     time::Duration,
 };
@@ -135,7 +136,7 @@ impl<'a> Rig<'a> {
     }
 
     /// What the tokens claim, as far as they are there.
-    pub fn claims(&self) -> Result<Vec<Claims>> {
+    pub fn claims(&self) -> Result<Vec<Arc<Claims>>> {
         let volumes = PODS.iter().flat_map(|pod| VOLUMES.map(|(name, _)| volume(&self.root, pod, name)));
         let read = volumes.map(|path| read_volume(&path));
         let mut claims = Vec::new();

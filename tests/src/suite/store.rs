@@ -46,9 +46,13 @@ pub(super) fn killed_in_a_storm(stage: &Stage) -> Result<()> {
     let mut random = Random(boot_ns().unsigned_abs());
     for _ in 0..ROUNDS {
         let mut daemon = stage.daemon_with(&at(&home))?;
-        let lives = Duration::from_millis(300 + random.below(2400));
-        println!("killed after {lives:?}");
-        sleep(lives);
+        // By jumps first: a busy host may take seconds for one.
+        let (jumps, longer) = (30 + random.below(60), Duration::from_micros(random.below(50_000)));
+        println!("killed {longer:?} after its jump {jumps}");
+        for _ in 0..jumps {
+            daemon.next_jump()?;
+        }
+        sleep(longer);
         told.extend(daemon.jumps_so_far()?);
         daemon.kill()?;
     }

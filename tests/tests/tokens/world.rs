@@ -313,7 +313,7 @@ impl World {
                 name: claims.bound.pod.clone(),
                 uid: pod_uid.to_owned(),
             },
-            claims: told.clone(),
+            claims: Arc::clone(told),
             stamp: read.stamp,
             written: boot(at),
             known: boot(at),

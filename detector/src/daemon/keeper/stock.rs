@@ -58,7 +58,7 @@ pub(super) fn take_in(
             (None, Some(at)) => Token {
                 key,
                 pod: pod(change, claims, names),
-                claims: claims.clone(),
+                claims: Arc::clone(claims),
                 stamp,
                 written: at,
                 known: at,
@@ -68,7 +68,7 @@ pub(super) fn take_in(
             (None, None) => Token {
                 key,
                 pod: pod(change, claims, names),
-                claims: claims.clone(),
+                claims: Arc::clone(claims),
                 stamp,
                 written: stamp.map_or(BootNs(0), |stamp| written(stamp, timeline, now)),
                 known: now,

@@ -104,8 +104,16 @@ impl Hub {
 
     /// Hands out one entry. Never waits.
     pub fn publish(&self, told: &Arc<Told>) {
+        // Woken while this holds the lock, each would wait for that first.
+        for notify in self.queue(told) {
+            notify.notify_one();
+        }
+    }
+
+    /// Puts an entry into the queues that want it. Whose they are is to be woken.
+    fn queue(&self, told: &Arc<Told>) -> Vec<Arc<Notify>> {
         let mut inner = self.lock();
-        let mut lagged = 0;
+        let (mut lagged, mut to_wake) = (0, Vec::new());
         for queue in inner.queues.values_mut() {
             queue.position = queue.position.max(told.position);
             if !queue.wants.lets(&told.message) {
@@ -123,10 +131,11 @@ impl Hub {
                     _ => queue.items.push_back(Item::Lagged { missed: 1, position: told.position }),
                 }
             }
-            queue.notify.notify_one();
+            to_wake.push(Arc::clone(&queue.notify));
         }
         inner.lagged += lagged;
         inner.position = inner.position.max(told.position);
+        to_wake
     }
 
     /// No more entries: consumers take what there is, and then the end.

@@ -46,8 +46,8 @@ pub struct Token {
     pub key: TokenKey,
     /// Its pod.
     pub pod: Pod,
-    /// What it claims.
-    pub claims: Claims,
+    /// What it claims; the volume it was read in shares it.
+    pub claims: Arc<Claims>,
     /// When it was written, by the node's wall clock as it then was: the name of its directory.
     pub stamp: Option<WallNs>,
     /// When it was written, ns since boot, as far as can be told; 0: not at all.

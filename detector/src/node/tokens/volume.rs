@@ -26,7 +26,7 @@ pub struct Volume {
     /// When that was made, by the node's wall clock as it then was.
     pub stamp: Option<WallNs>,
     /// Its tokens, by the file's path within the volume.
-    pub tokens: Vec<(Arc<str>, Claims)>,
+    pub tokens: Vec<(Arc<str>, Arc<Claims>)>,
     /// What cannot be told of it.
     pub troubles: Vec<String>,
 }
@@ -66,7 +66,7 @@ fn read_once(path: &Path) -> Volume {
     for file in files {
         let name = file.strip_prefix(&root).unwrap_or(&file).to_string_lossy().into_owned();
         match file::read(&file) {
-            Ok(claims) => volume.tokens.push((name.into(), claims)),
+            Ok(claims) => volume.tokens.push((name.into(), Arc::new(claims))),
             // Certificates and names are there as well.
             Err(error) if error.is_foreign() && !name.ends_with("token") => {}
             Err(error) if error.is_gone() => {}

@@ -280,6 +280,8 @@ impl<'a> Excursion<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{
         impact::{
@@ -296,7 +298,7 @@ mod tests {
         Token {
             key: TokenKey { pod_uid: "u".into(), volume: "v".into(), file: file.into() },
             pod: Pod { namespace: "n".into(), name: "p".into(), uid: "u".into() },
-            claims: Claims {
+            claims: Arc::new(Claims {
                 issued: wall(issued),
                 not_before: wall(issued),
                 expires: wall(issued + 3600),
@@ -308,7 +310,7 @@ mod tests {
                 pod_uid: None,
                 node: None,
                 service_account: None,
-            },
+            }),
             stamp: None,
             written: boot(written),
             known: boot(written),
