@@ -16,6 +16,8 @@ pub mod kubernetes;
 pub mod layout;
 mod linked;
 pub mod manifests;
+#[cfg(test)]
+mod pages;
 pub mod process;
 pub mod rivals;
 pub mod setup;

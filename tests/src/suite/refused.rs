@@ -5,6 +5,7 @@ use clap::ValueEnum;
 
 use super::{SILENCE, exact_daemon};
 use crate::actor::{Acted, Actor};
+use crate::cli::Cli;
 use crate::daemon::Daemon;
 use crate::referee;
 use crate::role::Nonsense;
@@ -52,8 +53,16 @@ pub(super) fn compat(stage: &Stage) -> Result<()> {
     unprivileged(stage, &ways, &expected)
 }
 
+/// It begins to capture before it reads the kernel's names, and cannot tell `settimeofday` from `clock_settime` until it has:
+/// so once it answers.
+fn daemon_with_names(stage: &Stage) -> Result<Daemon> {
+    let daemon = exact_daemon(stage)?;
+    Cli { timejump: stage.bench.timejump.clone(), socket: daemon.socket() }.status()?;
+    Ok(daemon)
+}
+
 fn unprivileged(stage: &Stage, ways: &[(Way, u64)], expected: &[Attempts]) -> Result<()> {
-    let mut daemon = exact_daemon(stage)?;
+    let mut daemon = daemon_with_names(stage)?;
     let mut last = Vec::new();
     for &(way, times) in ways {
         let acted = Actor::named("intruder").user(NOBODY).times(times).try_step(stage, way, seconds(100))?;
@@ -72,7 +81,7 @@ pub(super) fn values(stage: &Stage) -> Result<()> {
         Attempts { path: "settimeofday", errno: "EINVAL", count: TIMES },
         Attempts { path: "adjtimex", errno: "EINVAL", count: 3 * TIMES },
     ];
-    let mut daemon = exact_daemon(stage)?;
+    let mut daemon = daemon_with_names(stage)?;
     let mut last = Vec::new();
     for &kind in Nonsense::value_variants() {
         let acted =
@@ -89,7 +98,7 @@ pub(super) fn values(stage: &Stage) -> Result<()> {
 /// `stime` drops the error of the function it calls: the caller is told that all is well, and the clock stands as before.
 pub(super) fn stime(stage: &Stage) -> Result<()> {
     let expected = [Attempts { path: "settimeofday", errno: "EINVAL", count: 1 }];
-    let mut daemon = exact_daemon(stage)?;
+    let mut daemon = daemon_with_names(stage)?;
     let to_before_1970 = -wall_ns() - seconds(50);
     let acted = Actor::named("hopeful").step(stage, Way::Int80Stime, to_before_1970)?;
     ensure!(acted.delta_ns() == 0, "a time before 1970 was set");
