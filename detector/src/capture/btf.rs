@@ -113,13 +113,14 @@ impl KernelBtf {
         let (mut types, mut strings) = (Vec::with_capacity(self.positions.len() * 12), vec![0]);
         for &position in self.positions.iter().skip(1) {
             let at = position as usize;
-            let (info, name) = (self.word(at + 4)?, self.name(self.word(at)?));
-            let kept = match kind(info) {
-                KIND_FUNC => true,
-                KIND_TYPEDEF => name.starts_with(RAW_TRACEPOINT.as_bytes()),
-                _ => false,
+            let info = self.word(at + 4)?;
+            let name = match kind(info) {
+                KIND_FUNC | KIND_TYPEDEF => Some(self.name(self.word(at)?)),
+                _ => None,
             };
-            let words = if kept {
+            let wanted =
+                |name: &&[u8]| kind(info) == KIND_FUNC || name.starts_with(RAW_TRACEPOINT.as_bytes());
+            let words = if let Some(name) = name.filter(wanted) {
                 let offset = u32::try_from(strings.len()).map_err(too_large)?;
                 strings.extend_from_slice(name);
                 strings.push(0);
@@ -158,7 +159,7 @@ impl KernelBtf {
     fn find_struct(&self, name: &str) -> Result<u32, BtfError> {
         for (id, &position) in self.positions.iter().enumerate().skip(1) {
             let at = position as usize;
-            if kind(self.word(at + 4)?) == KIND_STRUCT && self.name(self.word(at)?) == name.as_bytes() {
+            if kind(self.word(at + 4)?) == KIND_STRUCT && self.is_called(self.word(at)?, name) {
                 return u32::try_from(id).map_err(|_| BtfError::Malformed("too large"));
             }
         }
@@ -208,6 +209,11 @@ impl KernelBtf {
             Some(&position) if id != 0 => Ok(position as usize),
             _ => Err(BtfError::Malformed("unknown type id")),
         }
+    }
+
+    fn is_called(&self, at: u32, name: &str) -> bool {
+        let rest = self.bytes[self.strings.clone()].get(at as usize..).unwrap_or_default();
+        rest.strip_prefix(name.as_bytes()).is_some_and(|end| matches!(end, [] | [0, ..]))
     }
 
     fn name(&self, at: u32) -> &[u8] {

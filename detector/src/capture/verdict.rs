@@ -165,11 +165,11 @@ const SETTERS: [&str; 2] = ["do_settimeofday64", "do_adjtimex"];
 
 /// Whether it makes a difference that a function of this name is on a stack, and not just any function.
 pub(super) fn tells(name: &str) -> bool {
-    TICK.contains(&name)
-        || name == WARP
-        || SETTERS.contains(&name)
-        || WORKERS.contains(&name)
-        || syscall_path(name).is_some()
+    // Each kernel's entry functions have a prefix of their own; all begin so, and few other functions do.
+    if name.starts_with("__") {
+        return syscall_path(name).is_some();
+    }
+    TICK.contains(&name) || name == WARP || SETTERS.contains(&name) || WORKERS.contains(&name)
 }
 
 impl<'a> Caller<'a> {

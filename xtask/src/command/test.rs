@@ -3,9 +3,10 @@
 use std::{
     path::Path,
     process::{Command, ExitCode},
+    thread,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::{
     arch::Arch,
@@ -13,7 +14,7 @@ use crate::{
     deadline::Stopwatch,
     layout::{Build, Layout},
     process,
-    setup::{self, Choice, ForTests},
+    setup::{self, Choice, ForBuilding, ForTests},
 };
 
 /// How many tests of one program run at once.
@@ -42,36 +43,13 @@ impl Args {
         // Before cargo may build another in its place.
         let xtask = std::env::current_exe().context("cannot find this program itself")?;
         let layout = Layout { build: Build::Tested, ..Layout::find()? };
-        let (tools, programs) = step("setup", || {
-            let tools = setup::for_building(&layout, self.toolchain)?;
-            let programs = setup::for_tests(&layout)?;
-            setup::for_images()?;
-            if !self.no_vm {
-                setup::for_guests(&layout)?;
-            }
-            Ok((tools, programs))
-        })?;
-        step("format", || process::run(cargo(&layout).args(["fmt", "--all", "--check"])))?;
-        // The eBPF half compiles for this machine too, to nothing of use: that is enough for these two, and lets them
-        // do without its toolchain.
-        step("lints", || {
-            process::run(cargo(&layout).args([
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ]))
-        })?;
-        step("documentation", || {
-            process::run(
-                cargo(&layout).args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
-            )
-        })?;
-        step("build", || {
-            build::ebpf(&layout, &tools, Arch::host()?)?;
-            build::user_space(&layout, Programs::All)
+        let tools = step("setup for building", || setup::for_building(&layout, self.toolchain))?;
+        // That waits for the network while this waits for the compiler.
+        let programs = thread::scope(|scope| {
+            let fetched = scope.spawn(|| step("setup for tests", || self.provide(&layout)));
+            let built = Self::check_and_build(&layout, &tools);
+            let fetched = fetched.join().map_err(|_| anyhow!("what fetches for tests has panicked"))?;
+            built.and(fetched)
         })?;
         // Of the program that is tested: making it small takes longer than all tests.
         let image = step("image", || {
@@ -84,6 +62,41 @@ impl Args {
         })?;
         step("tests", || self.test(&layout, &programs, &image, &xtask))?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What tests need that is not ours.
+    fn provide(&self, layout: &Layout) -> Result<ForTests> {
+        let programs = setup::for_tests(layout)?;
+        setup::for_images()?;
+        if !self.no_vm {
+            setup::for_guests(layout)?;
+        }
+        Ok(programs)
+    }
+
+    fn check_and_build(layout: &Layout, tools: &ForBuilding) -> Result<()> {
+        step("format", || process::run(cargo(layout).args(["fmt", "--all", "--check"])))?;
+        // The eBPF half compiles for this machine too, to nothing of use: that is enough for these two, and lets them
+        // do without its toolchain.
+        step("lints", || {
+            process::run(cargo(layout).args([
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]))
+        })?;
+        step("documentation", || {
+            process::run(
+                cargo(layout).args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+            )
+        })?;
+        step("build", || {
+            build::ebpf(layout, tools, Arch::host()?)?;
+            build::user_space(layout, Programs::All)
+        })
     }
 
     fn test(&self, layout: &Layout, programs: &ForTests, image: &Path, xtask: &Path) -> Result<()> {
