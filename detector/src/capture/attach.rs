@@ -17,6 +17,18 @@ use detector_common::{
 use super::{facts::KernelFacts, pod::CellPod, refusal::Refusal, symbols::OF_RETURN_PROBES};
 use crate::clock::OffsetNs;
 
+/// What [`Attach::fentry`] and [`Attach::raw_tracepoint`] find by the kernel's types: functions, and the type of a raw
+/// tracepoint's arguments (`btf_trace_`, include/trace/bpf_probe.h).
+pub const ATTACHED_BY_TYPE: [&str; 7] = [
+    "update_vsyscall",
+    "do_sys_settimeofday64",
+    "security_settime64",
+    "do_settimeofday64",
+    "do_adjtimex",
+    "timekeeping_warp_clock",
+    "btf_trace_sys_exit",
+];
+
 /// One rung's programs on their way into the kernel.
 pub struct Attach<'a> {
     /// The object.

@@ -48,9 +48,6 @@ const KIND_DECL_TAG: u32 = 17;
 const KIND_TYPE_TAG: u32 = 18;
 const KIND_ENUM64: u32 = 19;
 
-/// What the kernel calls the type of a raw tracepoint's arguments, before its name (include/trace/bpf_probe.h).
-const RAW_TRACEPOINT: &str = "btf_trace_";
-
 /// Nesting of anonymous members and typedefs followed before the BTF is taken for malformed (a loop).
 const MAX_DEPTH: u32 = 32;
 
@@ -106,30 +103,34 @@ impl KernelBtf {
         self.positions.len()
     }
 
-    /// The same type ids with functions and raw tracepoints alone, which is all that attaching asks for: whole, the types of a
-    /// kernel take a loader some 20 MiB.
-    pub fn digest(&self) -> Result<Vec<u8>, BtfError> {
+    /// The same type ids, up to the last of these functions and types (of raw tracepoints' arguments), with nothing but them:
+    /// all that attaching asks for. A loader takes some 20 MiB for the types of a kernel, and searches them by name for each.
+    pub fn digest(&self, names: &[&str]) -> Result<Vec<u8>, BtfError> {
         let too_large = |_| BtfError::Malformed("too large");
-        let (mut types, mut strings) = (Vec::with_capacity(self.positions.len() * 12), vec![0]);
+        let (mut types, mut strings) = (Vec::new(), vec![0]);
+        let mut end = 0;
         for &position in self.positions.iter().skip(1) {
             let at = position as usize;
             let info = self.word(at + 4)?;
             let name = match kind(info) {
-                KIND_FUNC | KIND_TYPEDEF => Some(self.name(self.word(at)?)),
+                KIND_FUNC | KIND_TYPEDEF => {
+                    let name = self.word(at)?;
+                    names.iter().find(|wanted| self.is_called(name, wanted))
+                }
                 _ => None,
             };
-            let wanted =
-                |name: &&[u8]| kind(info) == KIND_FUNC || name.starts_with(RAW_TRACEPOINT.as_bytes());
-            let words = if let Some(name) = name.filter(wanted) {
+            let words = if let Some(name) = name {
                 let offset = u32::try_from(strings.len()).map_err(too_large)?;
-                strings.extend_from_slice(name);
+                strings.extend_from_slice(name.as_bytes());
                 strings.push(0);
+                end = types.len() + 12;
                 [offset, info, self.word(at + 8)?]
             } else {
                 [0, KIND_FORWARD << 24, 0]
             };
             types.extend(words.iter().flat_map(|word| word.to_le_bytes()));
         }
+        types.truncate(end);
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(too_large);
         let (types_length, strings_length) = (length(&types)?, length(&strings)?);
         let mut digest = vec![0x9f, 0xeb, 1, 0];
@@ -213,7 +214,8 @@ impl KernelBtf {
 
     fn is_called(&self, at: u32, name: &str) -> bool {
         let rest = self.bytes[self.strings.clone()].get(at as usize..).unwrap_or_default();
-        rest.strip_prefix(name.as_bytes()).is_some_and(|end| matches!(end, [] | [0, ..]))
+        // Few names are as long.
+        rest.get(name.len()).is_none_or(|end| *end == 0) && rest.starts_with(name.as_bytes())
     }
 
     fn name(&self, at: u32) -> &[u8] {
@@ -312,15 +314,16 @@ mod tests {
     fn this_machines_kernel() {
         match KernelBtf::read(Path::new(VMLINUX)) {
             Ok(btf) => {
-                let digest = KernelBtf::parse(btf.digest().unwrap()).unwrap();
-                assert_eq!(digest.positions.len(), btf.positions.len(), "ids are what attaching goes by");
-                for function in [b"do_adjtimex".as_slice(), b"btf_trace_sys_exit"] {
+                let names = ["do_adjtimex", "btf_trace_sys_exit"];
+                let digest = KernelBtf::parse(btf.digest(&names).unwrap()).unwrap();
+                assert!(digest.positions.len() <= btf.positions.len());
+                for name in names {
                     let of = |btf: &KernelBtf| {
-                        let named =
-                            |&&at: &&u32| at != 0 && btf.name(btf.word(at as usize).unwrap()) == function;
-                        btf.positions.iter().position(|at| named(&at))
+                        let is_it =
+                            |&&at: &&u32| at != 0 && btf.is_called(btf.word(at as usize).unwrap(), name);
+                        btf.positions.iter().position(|at| is_it(&at))
                     };
-                    assert_eq!(of(&digest), of(&btf));
+                    assert_eq!(of(&digest), of(&btf), "ids are what attaching goes by");
                     assert!(of(&btf).is_some());
                 }
                 let real = btf.member_offset("timekeeper", "offs_real").unwrap();

@@ -15,7 +15,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::{
     Rung,
-    attach::Attach,
+    attach::{ATTACHED_BY_TYPE, Attach},
     btf::{KernelBtf, VMLINUX},
     facts::{KernelFacts, settimeofday_code},
     layout::{Layout, TaskLayout, Timekeeper},
@@ -112,7 +112,7 @@ pub fn load(rung: Rung, options: LoadOptions, facts: KernelFacts<'_>) -> Result<
         _ => timekeeper.unwrap_or_default(),
     };
     let task = btf.as_ref().ok().and_then(|btf| TaskLayout::find(btf).ok());
-    let digest = btf.and_then(|btf| btf.digest());
+    let digest = btf.and_then(|btf| btf.digest(&ATTACHED_BY_TYPE));
     // Read whole, and dropped before the next reader takes room.
     let kernel = digest.ok().and_then(|digest| Btf::parse(&digest, Endianness::default()).ok());
     let mut refused = None;

@@ -5,7 +5,7 @@ use timejump::clock::parse_timer_list;
 
 use super::printable;
 
-/// Types: whatever they are, walking ends; and a digest is as many types again.
+/// Types: whatever they are, walking ends; and a digest is types again, no more of them.
 pub fn btf(bytes: &[u8]) {
     let btf = match KernelBtf::parse(bytes.to_vec()) {
         Ok(btf) => btf,
@@ -16,9 +16,9 @@ pub fn btf(bytes: &[u8]) {
             printable(&error.to_string(), 200);
         }
     }
-    if let Ok(digest) = btf.digest() {
+    if let Ok(digest) = btf.digest(&["do_adjtimex", "btf_trace_sys_exit"]) {
         let again = KernelBtf::parse(digest).map(|digest| digest.type_count());
-        assert!(again.is_ok_and(|count| count == btf.type_count()), "a digest has all ids");
+        assert!(again.is_ok_and(|count| count <= btf.type_count()), "a digest has ids that there are");
     }
 }
 

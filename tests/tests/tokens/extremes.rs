@@ -52,7 +52,7 @@ fn token(number: u64, random: &mut Random) -> Token {
     Token {
         key: TokenKey { pod_uid: number.to_string().into(), volume: "v".into(), file: "token".into() },
         pod: Pod::default(),
-        claims,
+        claims: claims.into(),
         stamp: random.of(&[None, Some(WallNs(i128::MIN)), Some(WallNs(0)), Some(WallNs(i64::MAX.into()))]),
         written,
         known: BootNs(random.of(&BOOTS)),

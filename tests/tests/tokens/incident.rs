@@ -144,7 +144,7 @@ fn recorded(pod: &str, volume: &str, data: &str, claims: &serde_json::Value) -> 
     Token {
         key: TokenKey { pod_uid: uid.as_str().into(), volume: volume.into(), file: "token".into() },
         pod: Pod { namespace: "default".into(), name: pod.to_owned(), uid },
-        claims,
+        claims: claims.into(),
         stamp: Some(WallNs(stamp.as_nanosecond())),
         written: BootNs(0),
         known: BootNs(0),
@@ -172,10 +172,11 @@ impl Foretold {
             let by = second - token.claims.issued.0;
             let mut token = token.clone();
             let later = |wall: WallNs| WallNs(wall.0 + by);
-            token.claims.issued = later(token.claims.issued);
-            token.claims.not_before = later(token.claims.not_before);
-            token.claims.expires = later(token.claims.expires);
-            token.claims.warn_after = token.claims.warn_after.map(later);
+            let claims = Arc::make_mut(&mut token.claims);
+            claims.issued = later(claims.issued);
+            claims.not_before = later(claims.not_before);
+            claims.expires = later(claims.expires);
+            claims.warn_after = claims.warn_after.map(later);
             (token.written, token.known) = (BootNs(at), BootNs(at));
             token
         };
