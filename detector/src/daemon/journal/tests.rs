@@ -1,7 +1,12 @@
-use super::*;
-use crate::deliver::{
-    stream::{Item, Subscription},
-    tests::jump,
+use super::{clerk::BATCH, *};
+use crate::{
+    clock::OffsetNs,
+    deliver::{
+        locked as lock,
+        stream::{Item, Subscription},
+        tests::jump,
+    },
+    ledger::Jump,
 };
 
 fn reported(sequence: u64, old: i64, new: i64) -> (Reported, Continuity) {

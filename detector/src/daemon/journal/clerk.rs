@@ -1,42 +1,24 @@
-//! Joins store and stream: what is told is stored first and handed out then.
-//!
-//! A thread of its own, so that a slow disk does not hold up the capture. It takes all that has come since the last
-//! commit at once, so that a storm of jumps costs one commit for many. While the store cannot be written, entries are
-//! handed out all the same, kept for later, and the trouble is told.
+//! The journal's thread: stores what has come, then hands it out.
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    io,
     sync::{Arc, Mutex},
-    thread::{self, JoinHandle},
     time::Duration,
 };
 
-use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
+use tokio::sync::mpsc::Receiver;
 
+use super::{Order, Shared};
 use crate::{
-    actor::Actor,
-    capture::{CapturedBy, StepPath},
-    clock::{BootNs, Clocks as _, OffsetNs, SystemClocks},
-    deliver::{
-        Alarm, Message, StoreReport, Tally, locked as lock,
-        stream::{Hub, Told},
-    },
-    impact::Impact,
-    ledger::{Away, Excursion, Jump, Missed, Reported},
-    privilege::{self, Duty},
+    deliver::{Alarm, Message, locked as lock, stream::Told},
+    ledger::Missed,
     store::{self, Continuity, Delivery, Directory, Kept, Retention, Store},
 };
 
-/// Entries on their way to the thread, at least.
-const ON_THE_WAY: usize = 1 << 13;
-/// Bytes of the kernel's ring for which there is room for one entry more: whoever asks for a larger ring wants to ride
-/// out larger storms, and the disk is slower than the capture.
-const RING_BYTES_PER_ENTRY: usize = 128;
 /// Entries kept for a store that cannot be written.
-const BACKLOG: usize = 1 << 13;
+pub(super) const BACKLOG: usize = 1 << 13;
 /// Entries in one commit.
-const BATCH: usize = 256;
+pub(super) const BATCH: usize = 256;
 /// When a store that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 /// New entries after which old ones are deleted.
@@ -44,251 +26,8 @@ const RETAIN_EVERY: usize = 1000;
 /// As many entries is a note worth: on a quiet node they come once a minute, and old jumps go once an hour.
 const NOTE_WEIGHT: usize = RETAIN_EVERY.div_ceil(60);
 
-/// One thing for the thread to do.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are jumps")]
-enum Order {
-    Tell { message: Message, excursion: Option<Excursion>, now: Option<Continuity> },
-    Note(Continuity),
-    Delivered(Delivery),
-}
-
-/// The capture's end.
-#[derive(Debug)]
-pub struct Journal {
-    orders: Sender<Order>,
-    /// What did not fit, as one.
-    overflow: Option<Overflow>,
-    /// Hears of each jump, even of those for which there is no room.
-    away: Away,
-    thread: JoinHandle<()>,
-}
-
-/// What there was no room for on the way: jumps as their sum, and the last alarm.
-#[derive(Debug, Default)]
-struct Overflow {
-    missed: Option<Missed>,
-    /// The wall offset before the first jump; the last jump, and what is known after it.
-    jumps: Option<(OffsetNs, Jump, Continuity)>,
-    alarm: Option<Message>,
-}
-
-/// What others may look at.
-#[derive(Clone, Debug)]
-pub struct Shared {
-    /// Hands entries out.
-    pub hub: Arc<Hub>,
-    /// Past entries, to be read.
-    pub store: Arc<Mutex<Store>>,
-    /// How the store stands.
-    pub report: Arc<Mutex<StoreReport>>,
-    /// What was told, counted.
-    pub tally: Arc<Mutex<Tally>>,
-    /// How far the clock is away.
-    pub away: Away,
-}
-
-/// The store and all that is needed to mend it.
-#[derive(Debug)]
-pub struct Shelf {
-    /// Where entries go.
-    pub store: Store,
-    /// Nothing for a store in memory.
-    pub directory: Option<Directory>,
-    /// How much is kept.
-    pub retention: Retention,
-    /// Why the store is in memory, if it is so against the operator's wish.
-    pub why_in_memory: Option<String>,
-    /// Number of the last jump of an earlier run.
-    pub last_sequence: u64,
-    /// Position of its last entry.
-    pub last_position: u64,
-}
-
-/// The end of whoever may wait: entries that come from beside the capture.
-#[derive(Clone, Debug)]
-pub struct Teller(Sender<Order>);
-
-impl Teller {
-    /// Tells these, one after the other. Waits for room.
-    pub async fn tell_impacts(&self, impacts: Vec<Impact>) {
-        for impact in impacts {
-            self.tell(Message::Impact(impact)).await;
-        }
-    }
-
-    /// Notes how far a delivery has come. Waits for room.
-    pub async fn delivered(&self, delivery: Delivery) {
-        let _ = self.0.send(Order::Delivered(delivery)).await;
-    }
-
-    /// Stores and hands out. Waits for room.
-    pub async fn tell(&self, message: Message) {
-        // Fails only if the thread is gone, which panics abort.
-        let _ = self.0.send(Order::Tell { message, excursion: None, now: None }).await;
-    }
-}
-
-impl Journal {
-    /// For whoever may wait. The journal ends only once every teller is gone.
-    pub fn teller(&self) -> Teller {
-        Teller(self.orders.clone())
-    }
-
-    /// Starts the thread. `ring_bytes` is the size of the kernel's ring.
-    pub fn start(shelf: Shelf, hub: Arc<Hub>, ring_bytes: u32) -> io::Result<(Self, Shared)> {
-        let Shelf { store, directory, retention, why_in_memory, last_sequence, last_position } = shelf;
-        let report = StoreReport {
-            path: store.path().cloned(),
-            state: why_in_memory.map_or_else(|| "ok".to_owned(), |why| format!("in memory only: {why}")),
-            ..StoreReport::default()
-        };
-        let reader = store.reader().map_err(io::Error::other)?;
-        let store = Arc::new(Mutex::new(store));
-        let shared = Shared {
-            hub,
-            store: reader.map_or_else(|| Arc::clone(&store), |reader| Arc::new(Mutex::new(reader))),
-            report: Arc::new(Mutex::new(report)),
-            tally: Arc::default(),
-            away: Away::default(),
-        };
-        let ring_bytes = usize::try_from(ring_bytes).unwrap_or(0);
-        let (orders, received) = channel(ON_THE_WAY.max(ring_bytes / RING_BYTES_PER_ENTRY));
-        let mut clerk = Clerk {
-            shared: shared.clone(),
-            store,
-            directory,
-            retention,
-            position: last_position,
-            sequence: last_sequence,
-            backlog: VecDeque::new(),
-            now: None,
-            delivered: BTreeMap::new(),
-            trouble: None,
-            begun_anew: None,
-            unstored: 0,
-            since_retained: RETAIN_EVERY,
-        };
-        clerk.retain();
-        clerk.measure();
-        let away = shared.away.clone();
-        let thread = thread::Builder::new().name("journal".into()).spawn(move || {
-            privilege::narrow(Duty::Tell);
-            clerk.work(received);
-        })?;
-        Ok((Self { orders, overflow: None, away, thread }, shared))
-    }
-
-    /// Stores and hands out. Never waits.
-    pub fn tell(&mut self, message: Message) {
-        self.flush_overflow();
-        self.send(Order::Tell { message, excursion: None, now: None });
-    }
-
-    /// Stores a jump with what is known after it, and hands it out. Never waits.
-    pub fn tell_jump(&mut self, reported: Reported, now: Continuity) {
-        self.away.hear(&reported, BootNs(SystemClocks.boottime_ns()));
-        self.flush_overflow();
-        let Reported { jump, excursion } = reported;
-        self.send(Order::Tell { message: Message::Jump(jump), excursion, now: Some(now) });
-    }
-
-    /// Notes what is known now.
-    pub fn note(&mut self, now: Continuity) {
-        self.flush_overflow();
-        self.send(Order::Note(now));
-    }
-
-    /// Ends the thread once everything is stored and handed out.
-    pub fn end(mut self) {
-        self.flush_overflow();
-        if let Some(overflow) = self.overflow.take() {
-            for order in overflow.orders() {
-                // Fails only if the thread is gone, which panics abort.
-                let _ = self.orders.blocking_send(order);
-            }
-        }
-        drop(self.orders);
-        let _ = self.thread.join();
-    }
-
-    fn send(&mut self, order: Order) {
-        if self.overflow.is_some() {
-            return self.merge(order);
-        }
-        if let Err(TrySendError::Full(order)) = self.orders.try_send(order) {
-            self.merge(order);
-        }
-    }
-
-    /// The way is full: jumps are summed up until there is room. Refusals are counted by the kernel side as well.
-    fn merge(&mut self, order: Order) {
-        let Order::Tell { message, now, .. } = order else { return };
-        let overflow = self.overflow.get_or_insert_default();
-        match (message, now) {
-            (Message::Jump(jump), Some(now)) => {
-                // Those that a gap's sum stands for came as a number of their own.
-                let told = u64::from(jump.captured_by != CapturedBy::Reconcile);
-                overflow.miss(&jump.boot_id, jump.at, told);
-                let from = overflow.jumps.as_ref().map_or(jump.old, |(from, ..)| *from);
-                overflow.jumps = Some((from, jump, now));
-            }
-            (Message::Missed(missed), _) => overflow.miss(&missed.boot_id, missed.at, missed.missed),
-            (alarm @ Message::Alarm(_), _) => overflow.alarm = Some(alarm),
-            _ => {}
-        }
-    }
-
-    fn flush_overflow(&mut self) {
-        let room = self.orders.capacity() >= Overflow::ORDERS;
-        if let Some(overflow) = self.overflow.take_if(|_| room) {
-            for order in overflow.orders() {
-                let _ = self.orders.try_send(order);
-            }
-        }
-    }
-}
-
-impl Overflow {
-    /// At most so many orders.
-    const ORDERS: usize = 3;
-
-    fn miss(&mut self, boot_id: &Arc<str>, at: BootNs, count: u64) {
-        let before = self.missed.as_ref().map_or(0, |missed| missed.missed);
-        self.missed = Some(Missed { boot_id: Arc::clone(boot_id), at, missed: before.saturating_add(count) });
-    }
-
-    /// As a gap is told: so many are missing, and their sum.
-    fn orders(self) -> Vec<Order> {
-        let Self { missed, jumps, alarm } = self;
-        let plain = |message| Order::Tell { message, excursion: None, now: None };
-        let mut orders: Vec<_> = alarm.into_iter().map(plain).collect();
-        // What is known comes with the sum: stored without it, the next start would not find it missing.
-        orders.extend(missed.map(|missed| plain(Message::Missed(missed))));
-        let Some((from, last, now)) = jumps else { return orders };
-        let delta = last.new.since(from);
-        if delta.0 != 0 {
-            let jump = Jump {
-                window: None,
-                delta,
-                old: from,
-                path: StepPath::Unattributed,
-                captured_by: CapturedBy::Reconcile,
-                actor: Actor::unknown(),
-                evidence: Vec::new(),
-                excursion: None,
-                burst: last.sequence,
-                loud: true,
-                ..last
-            };
-            orders.push(Order::Tell { message: Message::Jump(jump), excursion: None, now: Some(now) });
-        }
-        orders
-    }
-}
-
 /// The thread.
-struct Clerk {
+pub(super) struct Clerk {
     shared: Shared,
     /// Where entries go; in memory it is the one that others read, on disk they have a connection of their own.
     store: Arc<Mutex<Store>>,
@@ -312,7 +51,37 @@ struct Clerk {
 }
 
 impl Clerk {
-    fn work(&mut self, mut orders: Receiver<Order>) {
+    /// Goes on after the entry at `position` and the jump of number `sequence`.
+    pub(super) fn new(
+        shared: Shared,
+        store: Arc<Mutex<Store>>,
+        directory: Option<Directory>,
+        retention: Retention,
+        position: u64,
+        sequence: u64,
+    ) -> Self {
+        let mut clerk = Self {
+            shared,
+            store,
+            directory,
+            retention,
+            position,
+            sequence,
+            backlog: VecDeque::new(),
+            now: None,
+            delivered: BTreeMap::new(),
+            trouble: None,
+            begun_anew: None,
+            unstored: 0,
+            since_retained: RETAIN_EVERY,
+        };
+        clerk.retain();
+        clerk.measure();
+        clerk
+    }
+
+    /// Until nobody can tell of anything any more.
+    pub(super) fn work(&mut self, mut orders: Receiver<Order>) {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
             Ok(runtime) => runtime,
             Err(error) => return tracing::error!("the journal's runtime: {error}"),
@@ -539,6 +308,3 @@ impl Clerk {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
