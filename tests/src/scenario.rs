@@ -400,6 +400,11 @@ pub const NOT_REPEATED: &[(&[Kernel], &[&str], &str)] = &[
     ),
     (
         BETWEEN,
+        &["start_stop", "start_while_stepping", "kill_and_restart"],
+        "how the daemon begins and ends, where each kernel's hammer shows that its programs lose nothing",
+    ),
+    (
+        BETWEEN,
         &["no_tax_allowed", "unprivileged", "no_capabilities", "hook_silent", "idle"],
         "what the daemon decides and how it rests, on rungs that each kernel's scenarios climb",
     ),

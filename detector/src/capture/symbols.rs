@@ -33,7 +33,7 @@ struct Entry {
 }
 
 /// Stands for a function whose name was not kept.
-const SOME_FUNCTION: &str = "?";
+pub(super) const SOME_FUNCTION: &str = "?";
 
 /// Code is mapped by pages: within one there is one owner.
 const PAGE: u64 = 4096;
@@ -237,11 +237,9 @@ impl KernelNames {
     /// Whether there are names to be had; looks no further than the first function.
     pub fn are_there(&self) -> bool {
         let mut first = Symbols::default();
-        let mut functions = 0;
         let looked = for_each_line(&self.path, |line| {
-            functions += usize::from(is_function(line));
             first.add(line);
-            functions == 0
+            !is_function(line)
         });
         looked.is_ok() && !first.entries.is_empty()
     }

@@ -9,7 +9,7 @@ use detector_common::{
     task::{KERNEL_THREAD, MM_KNOWN},
 };
 
-use super::StepPath;
+use super::{StepPath, symbols::SOME_FUNCTION};
 use crate::clock::{DeltaNs, OffsetNs};
 
 const SECOND: i64 = 1_000_000_000;
@@ -81,7 +81,9 @@ pub fn classify(step: &Step, frames: &[&str]) -> Verdict {
     }
     match caller {
         Caller::Syscall(path) => Verdict::Step(Origin { path, who: Who::Process, function: None }),
-        Caller::Function(function) => kernel(StepPath::Kernel, Some(function)),
+        Caller::Function(function) => {
+            kernel(StepPath::Kernel, Some(function).filter(|name| *name != SOME_FUNCTION))
+        }
         Caller::Tick | Caller::Unnamed => by_request(step),
     }
 }
@@ -309,6 +311,8 @@ mod tests {
 
     #[test]
     fn kernel_callers_are_named() {
+        let unnamed = classify(&step(1, 0, 0), &["do_settimeofday64", SOME_FUNCTION]);
+        assert_eq!(unnamed, origin(StepPath::Kernel, Who::Kernel, None));
         let rtc = [
             "do_settimeofday64",
             "rtc_hctosys",

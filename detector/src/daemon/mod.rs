@@ -199,9 +199,9 @@ impl Daemon {
             keeper: keeper.ask,
         };
         engine.tell_status(backend.complete(engine.status()));
-        // What happens meanwhile waits on the ring.
-        engine.learn_names();
         engine.look_back();
+        // Last: what happens meanwhile waits on the ring, and nothing may be asked of the clock until that is read.
+        engine.learn_names();
         let serving = opened.serve(backend.clone()).map_err(start)?;
         sys::give_memory_back();
         // All other threads have begun, and given up what is theirs to.
