@@ -3,6 +3,8 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
@@ -19,6 +21,10 @@ use crate::sys::native;
 const CALLS: u32 = 2000;
 /// Loops; the least of them counts, as an interrupt only ever adds.
 const LOOPS: usize = 9;
+
+/// After it watches, until it has nothing to do any more: timejump reads the kernel's names then, seconds where instructions are
+/// counted. Loops longer than a time slice would be interrupted each time.
+const AT_REST: Duration = Duration::from_secs(20);
 
 /// Everybody who may be attached. auditd comes last: once it ran, the kernel goes on to look at each process's calls.
 const ATTACHED: [Who; 8] = [
@@ -62,7 +68,7 @@ pub fn measure(stage: &Stage) -> Result<Vec<Cost>> {
         let bare = in_a_child(stage)?;
         let watch = Watch::start(stage, who)?;
         watch.watches(stage)?;
-        std::thread::sleep(super::super::steps::SETTLED);
+        sleep(AT_REST);
         with.push((who.name(), bare, in_a_child(stage)?));
         watch.stop()?;
     }
