@@ -34,17 +34,15 @@ fn pages(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(pages)
 }
 
-/// What stands between `open` and `close` on each line outside of blocks of code, inside no other backticks.
-fn between<'a>(text: &'a str, open: &'a str, close: char) -> impl Iterator<Item = &'a str> {
+/// Where links lead, outside of blocks of code.
+fn links(text: &str) -> impl Iterator<Item = &str> {
     let mut in_block = false;
     let lines = text.lines().filter(move |line| {
         let fence = line.trim_start().starts_with("```");
         in_block ^= fence;
         !fence && !in_block
     });
-    lines.flat_map(move |line| {
-        line.split(open).skip(1).filter_map(move |rest| Some(rest.split_once(close)?.0))
-    })
+    lines.flat_map(|line| line.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0)))
 }
 
 /// What a heading can be reached by, as GitHub makes it.
@@ -87,7 +85,7 @@ fn every_page_leads_to_what_is_there() -> Result<()> {
     for page in &pages {
         let text = fs::read_to_string(root.join(page)).with_context(|| page.display().to_string())?;
         let here = page.parent().unwrap_or(Path::new(""));
-        for link in between(&text, "](", ')').filter(|link| !link.contains("://")) {
+        for link in links(&text).filter(|link| !link.contains("://")) {
             let (file, fragment) = link.split_once('#').unwrap_or((link, ""));
             let target = if file.is_empty() { page.clone() } else { plain(&here.join(file)) };
             let known = fragment.is_empty()
@@ -112,7 +110,7 @@ fn every_page_leads_to_what_is_there() -> Result<()> {
 fn what_is_wrong_would_be_found() {
     let text = "# A `b`, c (d)\n[x](y.md#z) `docs/gone.md` `docs/*.md`\n```\n[no](no.md)\n```\n";
     assert_eq!(anchors(text), BTreeSet::from(["a-b-c-d".to_owned()]));
-    assert_eq!(between(text, "](", ')').collect::<Vec<_>>(), ["y.md#z"]);
+    assert_eq!(links(text).collect::<Vec<_>>(), ["y.md#z"]);
     assert_eq!(named("`docs/gone.md` and `docs/*.md` of `x`").collect::<Vec<_>>(), ["docs/gone.md"]);
     assert_eq!(plain(Path::new("docs/../deploy/./x")), Path::new("deploy/x"));
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Entries kept for a store that cannot be written.
-pub(super) const BACKLOG: usize = 1 << 13;
+const BACKLOG: usize = 1 << 13;
 /// Entries in one commit.
 pub(super) const BATCH: usize = 256;
 /// When a store that could not be written is tried again.

@@ -30,6 +30,7 @@ const ON_THE_WAY: usize = 1 << 13;
 /// Bytes of the kernel's ring for which there is room for one entry more: whoever asks for a larger ring wants to ride
 /// out larger storms, and the disk is slower than the capture.
 const RING_BYTES_PER_ENTRY: usize = 128;
+
 /// One thing for the thread to do.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all are jumps")]
