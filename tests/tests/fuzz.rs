@@ -109,7 +109,12 @@ fn corpora_have_what_is_taken() {
     use timejump::{
         capture::{KernelBtf, Record},
         clock::parse_timer_list,
-        node::{kubelet_log, tokens::Claims},
+        node::{
+            journal::{self, Wanted},
+            kubelet_log,
+            tokens::Claims,
+            wtmp,
+        },
     };
     let any = |name: &str, taken: &dyn Fn(&[u8]) -> bool| {
         assert!(corpus(name).iter().any(|input| taken(input)), "nothing in {name} is taken");
@@ -121,6 +126,17 @@ fn corpora_have_what_is_taken() {
     any("kubelet_line", &|input| kubelet_log::parse(&String::from_utf8_lossy(input)).is_some());
     any("cri_answer", &|input| {
         k8s_cri::v1::ListContainersResponse::decode(input).is_ok_and(|answer| !answer.containers.is_empty())
+    });
+    any("journal", &|input| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), input).unwrap();
+        let reading = journal::read(&[file.path().into()], &Wanted::default());
+        reading.boots.iter().any(|boot| !boot.changes.is_empty()) && !reading.told.is_empty()
+    });
+    any("login_records", &|input| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), input).unwrap();
+        !wtmp::read(file.path()).records.is_empty()
     });
     any("entry", &|input| {
         timejump::deliver::grpc::v1::Jump::decode(input).is_ok_and(|jump| jump.sequence != 0)

@@ -19,6 +19,11 @@ use crate::{
 const RETRY: Duration = Duration::from_millis(10);
 /// Waits of [`RETRY`] after which a record that the kernel side counted is taken for lost.
 const MAX_WAITS: u32 = 100;
+/// While steps come at shorter intervals, clock reads do: reading the kernel's own offsets takes long, and the next step
+/// would wait for it.
+const QUIET: Duration = Duration::from_secs(1);
+/// For so long at most.
+const BUSY: Duration = Duration::from_secs(10);
 
 /// What to do after a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +51,7 @@ impl Engine {
     }
 
     fn check_hooks(&mut self, cell: &Cell) -> Next {
-        let reading = self.witness.read();
+        let (glance, error, at) = self.witness.glance();
         let pending = cell.sequence.saturating_sub(self.ledger.kernel_sequence());
         if pending > 0 {
             let accounted = self.ledger.balance().missed - self.missed_before;
@@ -54,18 +59,23 @@ impl Engine {
             if !all_dropped && self.may_still_come() {
                 return Next::CheckAgain(RETRY);
             }
-            let findings = self.ledger.catch_up(cell.sequence, cell_offset(cell), reading.at);
-            self.tell(findings, reading.at);
+            let findings = self.ledger.catch_up(cell.sequence, cell_offset(cell), at);
+            self.tell(findings, at);
             return Next::CheckAgain(Duration::ZERO);
         }
         if self.ledger.kernel_sequence() == cell.sequence && cell.flags & LIVE != 0 && self.ledger.error() > 0
         {
             // The start was read with an error; the kernel's own offset has none.
-            let findings = self.ledger.catch_up(cell.sequence, cell_offset(cell), reading.at);
-            self.tell(findings, reading.at);
+            let findings = self.ledger.catch_up(cell.sequence, cell_offset(cell), at);
+            self.tell(findings, at);
         }
-        let off_by = reading.offset.since(self.ledger.offset()).magnitude();
-        if off_by <= reading.error.saturating_add(self.ledger.error()) {
+        if self.agrees(glance, error) && self.is_busy(at) {
+            self.suspected = None;
+            return Next::CheckAgain(QUIET);
+        }
+        let reading = self.witness.read();
+        self.read_at = reading.at;
+        if self.agrees(reading.offset, reading.error) {
             self.suspected = None;
             return Next::Nothing;
         }
@@ -83,6 +93,17 @@ impl Engine {
         }
         self.suspected = None;
         self.hook_is_silent(reading)
+    }
+
+    /// Whether the account is what the clocks were read to be, within `error` ns.
+    pub(super) fn agrees(&self, offset: OffsetNs, error: u64) -> bool {
+        offset.since(self.ledger.offset()).magnitude() <= error.saturating_add(self.ledger.error())
+    }
+
+    /// Whether the next step is likely to come soon, and the last exact reading not long ago.
+    fn is_busy(&self, at: BootNs) -> bool {
+        let within = |then: BootNs, limit: Duration| Duration::from_nanos(at.0.saturating_sub(then.0)) < limit;
+        self.last.is_some_and(|(_, last)| within(last, QUIET)) && within(self.read_at, BUSY)
     }
 
     /// Whether records that the kernel side counted may be on their way: for as long as any come, and a while longer.

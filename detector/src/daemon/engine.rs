@@ -10,7 +10,7 @@ use detector_common::{
 };
 
 use super::{
-    DaemonError, Ears,
+    DaemonError,
     host::{boot_id, status},
     journal::Journal,
     names::errno,
@@ -27,7 +27,7 @@ use crate::{
         Alarm, ConsumersReport, CredentialsReport, DaemonReport, LedgerReport, Message, NodeReport, Refused,
         Status, StoreReport, Summary,
     },
-    ledger::{Circumstances, Entry, Finding, Jump, Ledger, Missed, Reporter, Thresholds, Turn},
+    ledger::{Circumstances, Entry, Finding, Jump, Ledger, Missed, Reporter, Thresholds},
     store::{Continuity, Left},
     sys,
 };
@@ -48,15 +48,16 @@ pub(super) struct Engine {
     pub(super) boot_id: Arc<str>,
     started: BootNs,
     pub(super) journal: Journal,
-    /// Who says what jumps spoil.
-    ears: Ears,
     reporter: Reporter,
     /// Whether the kernel held the clock synchronised when that was last asked; a step ends it.
     synchronised: Option<bool>,
     rtc: Option<Rtc>,
     /// The RTC's offset, and when it was read.
     rtc_read: Option<(OffsetNs, BootNs)>,
-    last: Option<(u64, BootNs)>,
+    /// Number and time of the last jump.
+    pub(super) last: Option<(u64, BootNs)>,
+    /// When the clocks were last read exactly.
+    pub(super) read_at: BootNs,
     pub(super) options: LadderOptions,
     pub(super) rung: Rung,
     pub(super) hooks: Option<Hooks>,
@@ -107,12 +108,12 @@ impl Engine {
             boot_id: Arc::clone(&now.boot_id),
             started: reading.at,
             journal,
-            ears: Ears::default(),
             reporter: Reporter::new(thresholds, excursions),
             synchronised: sys::clock_is_synchronised(),
             rtc: Rtc::find(),
             rtc_read: None,
             last: None,
+            read_at: reading.at,
             options,
             rung: ladder.rung,
             ledger: past::open(continuity.as_ref(), &now, last_sequence),
@@ -138,11 +139,6 @@ impl Engine {
     /// The wall offset in the account.
     pub(super) fn offset(&self) -> OffsetNs {
         self.ledger.offset()
-    }
-
-    /// From now on `ears` hear of each jump, after the journal.
-    pub(super) fn tell_jumps_to(&mut self, ears: Ears) {
-        self.ears = ears;
     }
 
     pub(super) fn take_rings(&mut self) -> Option<Rings> {
@@ -173,13 +169,7 @@ impl Engine {
         self.last = Some((jump.sequence, jump.at));
         let now = self.continuity(jump.at);
         let reported = self.reporter.complete(jump, known);
-        let reboot = reported.jump.window.as_ref().is_some_and(|window| window.kind.is_reboot());
-        // A reboot emptied all caches, and its old offset is another boot's.
-        let turn = (!reboot).then(|| Turn::from(&reported.jump));
         self.journal.tell_jump(reported, now);
-        if let Some(turn) = turn {
-            self.ears.tell(turn);
-        }
     }
 
     fn circumstances(&mut self) -> Circumstances {
@@ -202,8 +192,7 @@ impl Engine {
     pub(super) fn note(&mut self) -> bool {
         self.synchronised = sys::clock_is_synchronised();
         let (offset, error, at) = self.witness.glance();
-        let agrees =
-            offset.since(self.ledger.offset()).magnitude() <= error.saturating_add(self.ledger.error());
+        let agrees = self.agrees(offset, error);
         if agrees {
             let now = self.continuity(at);
             self.journal.note(now);

@@ -183,7 +183,7 @@ impl Daemon {
         let (deliverer, deliveries) = deliverer.map(|it| (it.worker, it.reports)).unzip();
         let workers: Vec<_> =
             [assessor.worker, keeper.worker].into_iter().chain(deliverer).chain(remedier).collect();
-        engine.tell_jumps_to(workers.iter().map(Worker::ear).collect());
+        engine.journal.tell_jumps_to(workers.iter().map(Worker::ear).collect());
         let (ask, questions) = mpsc::channel(16);
         let backend = Backend {
             hub,

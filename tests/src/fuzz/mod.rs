@@ -2,6 +2,7 @@
 //! targets in `tests/fuzz` call them with what libFuzzer comes up with, `tests/tests/fuzz.rs` with the corpora and changes to them.
 
 mod facts;
+mod files;
 mod kernel;
 mod lines;
 mod wire;
@@ -18,8 +19,10 @@ pub const PARSERS: &[(&str, Parser)] = &[
     ("cri_answer", wire::cri_answer),
     ("directory_name", facts::directory_name),
     ("entry", wire::entry),
+    ("journal", files::journal),
     ("kubelet_line", lines::kubelet),
     ("log_line", lines::any),
+    ("login_records", files::login_records),
     ("request", wire::request),
     ("ring_record", kernel::ring_record),
     ("timer_list", kernel::timer_list),

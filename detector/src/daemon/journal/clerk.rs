@@ -1,4 +1,4 @@
-//! The journal's thread: stores what has come, then hands it out.
+//! The journal's thread: stores what has come, hands it out, and then sees to whatever can wait.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -8,10 +8,10 @@ use std::{
 
 use tokio::sync::mpsc::Receiver;
 
-use super::{Order, Shared};
+use super::{Ears, Order, Shared};
 use crate::{
     deliver::{Alarm, Message, locked as lock, stream::Told},
-    ledger::Missed,
+    ledger::{Jump, Missed, Turn},
     store::{self, Continuity, Delivery, Directory, Kept, Retention, Store},
 };
 
@@ -33,6 +33,8 @@ pub(super) struct Clerk {
     store: Arc<Mutex<Store>>,
     directory: Option<Directory>,
     retention: Retention,
+    /// Who says what jumps spoil.
+    ears: Ears,
     position: u64,
     /// Number of the last jump.
     sequence: u64,
@@ -65,6 +67,7 @@ impl Clerk {
             store,
             directory,
             retention,
+            ears: Ears::default(),
             position,
             sequence,
             backlog: VecDeque::new(),
@@ -104,7 +107,7 @@ impl Clerk {
         self.shared.hub.close();
     }
 
-    /// Stores a batch, then hands it out.
+    /// Stores a batch, then hands it out, before anything that nobody waits for.
     fn take(&mut self, batch: Vec<Order>) {
         let mut out = Vec::with_capacity(batch.len());
         for order in batch {
@@ -116,6 +119,7 @@ impl Clerk {
                 Order::Delivered(delivery) => {
                     self.delivered.insert(delivery.sink.clone(), delivery);
                 }
+                Order::Hear(ears) => self.ears = ears,
                 Order::Tell { message, excursion, now } => {
                     self.now = now.or(self.now.take());
                     let kept = match &message {
@@ -137,11 +141,8 @@ impl Clerk {
             }
         }
         out.extend(self.store());
-        if let Some(directory) = &self.directory
-            && out.iter().any(|told| told.message.is_stored())
-            && let Err(error) = directory.note_last_told(self.sequence, self.position)
-        {
-            tracing::debug!("the number of the last jump: {error}");
+        if self.trouble.is_some() {
+            self.note_last_told(&out);
         }
         {
             let mut tally = lock(&self.shared.tally);
@@ -151,6 +152,34 @@ impl Clerk {
         }
         for told in &out {
             self.shared.hub.publish(told);
+        }
+        for told in &out {
+            if let Message::Jump(jump) = &told.message {
+                self.tell_ears(jump);
+            }
+        }
+        if self.trouble.is_none() {
+            // They are in the store: this is for the day when that is found damaged.
+            self.note_last_told(&out);
+            self.write_deliveries();
+            self.retain();
+        }
+    }
+
+    fn note_last_told(&self, out: &[Arc<Told>]) {
+        if let Some(directory) = &self.directory
+            && out.iter().any(|told| told.message.is_stored())
+            && let Err(error) = directory.note_last_told(self.sequence, self.position)
+        {
+            tracing::debug!("the number of the last jump: {error}");
+        }
+    }
+
+    /// A reboot emptied all caches, and its old offset is another boot's.
+    fn tell_ears(&self, jump: &Jump) {
+        let reboot = jump.window.as_ref().is_some_and(|window| window.kind.is_reboot());
+        if !reboot {
+            self.ears.tell(Turn::from(jump));
         }
     }
 
@@ -166,8 +195,6 @@ impl Clerk {
                 self.since_retained += self.backlog.len();
                 self.backlog.clear();
                 self.now = None;
-                self.write_deliveries();
-                self.retain();
                 let was = self.trouble.take();
                 let told = "the store can be written again; what waited is stored".to_owned();
                 let anew = self.begun_anew.take().map(|why| {

@@ -16,6 +16,7 @@ use std::{
 use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
 
 use self::{clerk::Clerk, overflow::Overflow};
+use super::Ears;
 use crate::{
     clock::{BootNs, Clocks as _, SystemClocks},
     deliver::{Message, StoreReport, Tally, stream::Hub},
@@ -38,6 +39,7 @@ enum Order {
     Tell { message: Message, excursion: Option<Excursion>, now: Option<Continuity> },
     Note(Continuity),
     Delivered(Delivery),
+    Hear(Ears),
 }
 
 /// The capture's end.
@@ -153,6 +155,12 @@ impl Journal {
         self.flush_overflow();
         let Reported { jump, excursion } = reported;
         self.send(Order::Tell { message: Message::Jump(jump), excursion, now: Some(now) });
+    }
+
+    /// From now on `ears` hear of each jump, once it is handed out. Of those for which there was no room they hear as one.
+    pub fn tell_jumps_to(&mut self, ears: Ears) {
+        self.flush_overflow();
+        self.send(Order::Hear(ears));
     }
 
     /// Notes what is known now.

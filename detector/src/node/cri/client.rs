@@ -21,7 +21,7 @@ use tonic::{
 use tonic_prost::ProstCodec;
 
 use super::convert;
-use crate::node::{Container, Pod};
+use crate::node::Container;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -161,15 +161,13 @@ impl Client {
     /// All containers with their pods. Neither call moves anything. (Filters are empty rather than none, as kubelet's are:
     /// containerd 1.4 answers a request for statistics that has none with nothing.)
     pub async fn containers(&mut self) -> Result<Vec<Container>, CriError> {
-        let pods: ListPodSandboxResponse = self
+        let sandboxes: ListPodSandboxResponse = self
             .call("ListPodSandbox", ListPodSandboxRequest { filter: Some(PodSandboxFilter::default()) })
             .await?;
         let containers: ListContainersResponse = self
             .call("ListContainers", ListContainersRequest { filter: Some(ContainerFilter::default()) })
             .await?;
-        let pods =
-            pods.items.into_iter().map(convert::pod).collect::<std::collections::HashMap<String, Pod>>();
-        Ok(containers.containers.into_iter().filter_map(|found| convert::container(found, &pods)).collect())
+        Ok(convert::containers(sandboxes, containers))
     }
 
     /// Adds to `container` when it was started and ended. One that is no more says so by an error.

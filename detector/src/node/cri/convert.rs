@@ -15,8 +15,17 @@ const LABELS: [&str; 3] = ["io.kubernetes.pod.namespace", "io.kubernetes.pod.nam
 /// Names are at most 253 characters in Kubernetes; a runtime may say anything.
 const LONGEST: usize = 253;
 
+/// A runtime's containers, each with the pod that its sandbox, or else its labels, give.
+pub fn containers(
+    sandboxes: v1::ListPodSandboxResponse,
+    listed: v1::ListContainersResponse,
+) -> Vec<Container> {
+    let pods: HashMap<_, _> = sandboxes.items.into_iter().map(pod).collect();
+    listed.containers.into_iter().filter_map(|found| container(found, &pods)).collect()
+}
+
 /// A sandbox's id and its pod.
-pub(super) fn pod(sandbox: v1::PodSandbox) -> (String, Pod) {
+fn pod(sandbox: v1::PodSandbox) -> (String, Pod) {
     let metadata = sandbox.metadata.unwrap_or_default();
     let pod =
         Pod { namespace: text(&metadata.namespace), name: text(&metadata.name), uid: text(&metadata.uid) };
@@ -24,7 +33,7 @@ pub(super) fn pod(sandbox: v1::PodSandbox) -> (String, Pod) {
 }
 
 /// Nothing for one without an id.
-pub(super) fn container(found: v1::Container, pods: &HashMap<String, Pod>) -> Option<Container> {
+fn container(found: v1::Container, pods: &HashMap<String, Pod>) -> Option<Container> {
     if found.id.is_empty() || found.id.len() > LONGEST {
         return None;
     }
@@ -49,15 +58,16 @@ pub(super) fn container(found: v1::Container, pods: &HashMap<String, Pod>) -> Op
     })
 }
 
-pub(super) fn times(container: &mut Container, status: &v1::ContainerStatus) {
+/// When `container` was started and ended.
+pub fn times(container: &mut Container, status: &v1::ContainerStatus) {
     let set = |at: i64| (at > 0).then(|| WallNs(at.into()));
     container.state = state(status.state);
     container.started = set(status.started_at);
     container.finished = set(status.finished_at);
 }
 
-/// Nothing for one without an id or without CPU.
-pub(super) fn sample(stats: v1::ContainerStats) -> Option<Sample> {
+/// What a runtime says of a container's CPU; nothing for one without an id or without CPU.
+pub fn sample(stats: v1::ContainerStats) -> Option<Sample> {
     let container_id = stats.attributes?.id;
     let cpu = stats.cpu?;
     (!container_id.is_empty()).then_some(Sample {

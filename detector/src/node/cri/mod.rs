@@ -8,4 +8,5 @@ mod convert;
 mod endpoint;
 
 pub use client::{Client, CriError, Sample};
+pub use convert::{containers, sample, times};
 pub use endpoint::{candidates, parse_endpoint};

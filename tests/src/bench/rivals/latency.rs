@@ -39,6 +39,7 @@ pub fn measure(stage: &Stage) -> Result<Vec<Latency>> {
             watch.watches(stage)?;
             watch.begin()?;
             let mut stepper = Stepper::start(stage)?;
+            let before = samples.len();
             for number in 0..WARM_UP + STEPS {
                 let took = watch.timed(&mut stepper, number)?;
                 if number >= WARM_UP {
@@ -47,6 +48,8 @@ pub fn measure(stage: &Stage) -> Result<Vec<Latency>> {
                 sleep(APART);
             }
             watch.stop()?;
+            let ns = Spread::of(samples[before..].to_vec())?;
+            say(&format!("latency, round {round}: {}: median {} µs", who.name(), ns.median / 1_000));
         }
     }
     TIMED
