@@ -144,9 +144,11 @@ pub const BOOTS: &[Boot] = &[
         kernels: &[Kernel::V6_12],
         flavour: "",
         append: "",
-        machine: &["--memory", "1536"],
+        machine: &["--memory", "1536", "--module", "loop", "--module", "ext4"],
         follows: None,
         scenarios: &[
+            "disk_hangs",
+            "power_cut",
             "extremes",
             "strobe",
             "hotplug",

@@ -55,7 +55,7 @@ fn a_program_that_is_not_there_is_told() {
 
 #[test]
 fn a_command_that_takes_too_long_is_ended() {
-    let Some(output) = guest(&["--timeout=60"], &["sh", "-c", "echo begun; sleep 1000"]) else { return };
+    let Some(output) = guest(&["--timeout=40"], &["sh", "-c", "echo begun; sleep 1000"]) else { return };
     assert_eq!(output.status.code(), Some(124));
     assert_eq!(text(&output.stdout), "begun\n");
     assert!(text(&output.stderr).contains("time is up"));

@@ -102,7 +102,8 @@ impl Engine {
 
     /// Whether the next step is likely to come soon, and the last exact reading not long ago.
     fn is_busy(&self, at: BootNs) -> bool {
-        let within = |then: BootNs, limit: Duration| Duration::from_nanos(at.0.saturating_sub(then.0)) < limit;
+        let within =
+            |then: BootNs, limit: Duration| Duration::from_nanos(at.0.saturating_sub(then.0)) < limit;
         self.last.is_some_and(|(_, last)| within(last, QUIET)) && within(self.read_at, BUSY)
     }
 

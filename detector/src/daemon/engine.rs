@@ -10,7 +10,7 @@ use detector_common::{
 };
 
 use super::{
-    DaemonError,
+    DaemonError, Ears,
     host::{boot_id, status},
     journal::Journal,
     names::errno,
@@ -48,6 +48,8 @@ pub(super) struct Engine {
     pub(super) boot_id: Arc<str>,
     started: BootNs,
     pub(super) journal: Journal,
+    /// Who must do nothing more once the clock has jumped.
+    alert: Ears,
     reporter: Reporter,
     /// Whether the kernel held the clock synchronised when that was last asked; a step ends it.
     synchronised: Option<bool>,
@@ -108,6 +110,7 @@ impl Engine {
             boot_id: Arc::clone(&now.boot_id),
             started: reading.at,
             journal,
+            alert: Ears::default(),
             reporter: Reporter::new(thresholds, excursions),
             synchronised: sys::clock_is_synchronised(),
             rtc: Rtc::find(),
@@ -141,6 +144,11 @@ impl Engine {
         self.ledger.offset()
     }
 
+    /// From now on `ears` hear of each jump before anybody else.
+    pub(super) fn alert_of_jumps(&mut self, ears: Ears) {
+        self.alert = ears;
+    }
+
     pub(super) fn take_rings(&mut self) -> Option<Rings> {
         self.hooks.as_mut().and_then(Hooks::take_rings)
     }
@@ -169,6 +177,7 @@ impl Engine {
         self.last = Some((jump.sequence, jump.at));
         let now = self.continuity(jump.at);
         let reported = self.reporter.complete(jump, known);
+        self.alert.tell_of(&reported.jump);
         self.journal.tell_jump(reported, now);
     }
 

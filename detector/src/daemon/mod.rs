@@ -181,9 +181,10 @@ impl Daemon {
         };
         let remedier = start_remedier(&settings.remedy, stock, teller).map_err(start)?;
         let (deliverer, deliveries) = deliverer.map(|it| (it.worker, it.reports)).unzip();
-        let workers: Vec<_> =
-            [assessor.worker, keeper.worker].into_iter().chain(deliverer).chain(remedier).collect();
+        engine.alert_of_jumps(remedier.iter().map(Worker::ear).collect());
+        let mut workers: Vec<_> = [assessor.worker, keeper.worker].into_iter().chain(deliverer).collect();
         engine.journal.tell_jumps_to(workers.iter().map(Worker::ear).collect());
+        workers.extend(remedier);
         let (ask, questions) = mpsc::channel(16);
         let backend = Backend {
             hub,
@@ -250,6 +251,7 @@ impl Capture {
         let mut note_at = Instant::now() + NOTE_EVERY;
         let watchdog = notify::watchdog_interval();
         let mut alive_at = watchdog.map(|_| Instant::now());
+        let mut store_at = None;
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => break,
@@ -290,6 +292,10 @@ impl Capture {
                         sooner(&mut check_at, Duration::ZERO);
                     }
                 }
+                () = at(store_at) => {
+                    store_at = None;
+                    self.engine.journal.watch();
+                }
                 () = at(alive_at) => {
                     alive_at = watchdog.map(|interval| Instant::now() + interval);
                     notify::watchdog();
@@ -298,6 +304,8 @@ impl Capture {
             if self.drain() {
                 sooner(&mut check_at, Duration::ZERO);
             }
+            store_at =
+                store_at.or_else(|| self.engine.journal.watch_after().map(|delay| Instant::now() + delay));
         }
         Ok(())
     }

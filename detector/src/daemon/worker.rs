@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    ledger::Turn,
+    ledger::{Jump, Turn},
     privilege::{self, Duty},
 };
 
@@ -30,6 +30,13 @@ pub struct Worker {
 pub struct Ears(Vec<mpsc::Sender<Turn>>);
 
 impl Ears {
+    /// Tells of a jump, unless it is a reboot's: that has emptied all caches, and its old offset is another boot's.
+    pub fn tell_of(&self, jump: &Jump) {
+        if !jump.window.as_ref().is_some_and(|window| window.kind.is_reboot()) {
+            self.tell(Turn::from(jump));
+        }
+    }
+
     /// Never waits.
     pub fn tell(&self, turn: Turn) {
         for ear in &self.0 {

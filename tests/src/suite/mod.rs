@@ -120,6 +120,8 @@ const SCENARIOS: &[(&str, Run)] = &[
     ("own_pod", own_pod::own_pod),
     ("token_incident", tokens::token_incident),
     ("real_incident", cluster::real_incident),
+    ("disk_hangs", faults::disk::hangs),
+    ("power_cut", faults::disk::power_cut),
     ("extremes", faults::extremes::extremes),
     ("strobe", faults::strobe::strobe),
     ("hotplug", faults::processors::hotplug),

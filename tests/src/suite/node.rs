@@ -141,7 +141,7 @@ impl Rig {
             last = self.poll()?;
         }
         let nano_cores = self.rate(&last)?;
-        ensure!((50_000_000..1_000_000_000).contains(&nano_cores), "it burns 0.3 of a processor: {last:?}");
+        ensure!((20_000_000..500_000_000).contains(&nano_cores), "it burns 0.1 of a processor: {last:?}");
         Ok(Before { nano_cores, last: last.sample })
     }
 

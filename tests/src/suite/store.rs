@@ -94,7 +94,7 @@ pub(super) fn killed_in_a_storm(stage: &Stage) -> Result<()> {
 }
 
 /// Strictly rising numbers, each jump beginning where the one before ended.
-fn is_a_chain(history: &[Jump], begin: i64, end: i64) -> Result<()> {
+pub(super) fn is_a_chain(history: &[Jump], begin: i64, end: i64) -> Result<()> {
     let mut offset = begin;
     let mut sequence = 0;
     for jump in history {

@@ -103,7 +103,8 @@ impl Args {
         let detector = layout.program("timejump")?;
         ensure!(detector.exists(), "{} was not built", detector.display());
         let mut tests = build::tested_cargo(layout, "test")?;
-        tests.arg("--").args(&self.arguments);
+        // Whoever reads what failed wants all of it.
+        tests.arg("--no-fail-fast").arg("--").args(&self.arguments);
         tests.env("TIMEJUMP_XTASK", xtask).env("TIMEJUMP_BIN", &detector);
         tests.env("TIMEJUMP_IMAGE", image);
         tests.env("TIMEJUMP_PYTHON", &programs.python).env("TIMEJUMP_PROMTOOL", &programs.promtool);

@@ -8,10 +8,10 @@ use std::{
 
 use tokio::sync::mpsc::Receiver;
 
-use super::{Ears, Order, Shared};
+use super::{Ears, Order, Progress, Shared};
 use crate::{
     deliver::{Alarm, Message, locked as lock, stream::Told},
-    ledger::{Jump, Missed, Turn},
+    ledger::Missed,
     store::{self, Continuity, Delivery, Directory, Kept, Retention, Store},
 };
 
@@ -33,6 +33,7 @@ pub(super) struct Clerk {
     store: Arc<Mutex<Store>>,
     directory: Option<Directory>,
     retention: Retention,
+    progress: Arc<Progress>,
     /// Who says what jumps spoil.
     ears: Ears,
     position: u64,
@@ -59,6 +60,7 @@ impl Clerk {
         store: Arc<Mutex<Store>>,
         directory: Option<Directory>,
         retention: Retention,
+        progress: Arc<Progress>,
         position: u64,
         sequence: u64,
     ) -> Self {
@@ -67,6 +69,7 @@ impl Clerk {
             store,
             directory,
             retention,
+            progress,
             ears: Ears::default(),
             position,
             sequence,
@@ -140,7 +143,8 @@ impl Clerk {
                 }
             }
         }
-        out.extend(self.store());
+        let progress = Arc::clone(&self.progress);
+        out.extend(progress.during(|| self.store()));
         if self.trouble.is_some() {
             self.note_last_told(&out);
         }
@@ -155,7 +159,7 @@ impl Clerk {
         }
         for told in &out {
             if let Message::Jump(jump) = &told.message {
-                self.tell_ears(jump);
+                self.ears.tell_of(jump);
             }
         }
         if self.trouble.is_none() {
@@ -172,14 +176,6 @@ impl Clerk {
             && let Err(error) = directory.note_last_told(self.sequence, self.position)
         {
             tracing::debug!("the number of the last jump: {error}");
-        }
-    }
-
-    /// A reboot emptied all caches, and its old offset is another boot's.
-    fn tell_ears(&self, jump: &Jump) {
-        let reboot = jump.window.as_ref().is_some_and(|window| window.kind.is_reboot());
-        if !reboot {
-            self.ears.tell(Turn::from(jump));
         }
     }
 

@@ -6,26 +6,35 @@
 
 mod clerk;
 mod overflow;
+mod progress;
 
 use std::{
     io,
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
 
-use self::{clerk::Clerk, overflow::Overflow};
+use self::{clerk::Clerk, overflow::Overflow, progress::Progress};
 use super::Ears;
 use crate::{
     clock::{BootNs, Clocks as _, SystemClocks},
-    deliver::{Message, StoreReport, Tally, stream::Hub},
+    deliver::{
+        Alarm, Message, StoreReport, Tally, locked,
+        stream::{Hub, Told},
+    },
     impact::Impact,
     ledger::{Away, Excursion, Reported},
     privilege::{self, Duty},
     store::{Continuity, Delivery, Directory, Retention, Store},
 };
 
+/// A store that takes nothing for so long hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What is said of it.
+const HANGS: &str = "has taken nothing";
 /// Entries on their way to the thread, at least.
 const ON_THE_WAY: usize = 1 << 13;
 /// Bytes of the kernel's ring for which there is room for one entry more: whoever asks for a larger ring wants to ride
@@ -48,8 +57,11 @@ pub struct Journal {
     orders: Sender<Order>,
     /// What did not fit, as one.
     overflow: Option<Overflow>,
-    /// Hears of each jump, even of those for which there is no room.
-    away: Away,
+    /// Among others who hear of each jump, even of those for which there is no room.
+    shared: Shared,
+    progress: Arc<Progress>,
+    /// Whether it was told that the store hangs.
+    hangs: bool,
     thread: JoinHandle<()>,
 }
 
@@ -134,13 +146,22 @@ impl Journal {
         };
         let ring_bytes = usize::try_from(ring_bytes).unwrap_or(0);
         let (orders, received) = channel(ON_THE_WAY.max(ring_bytes / RING_BYTES_PER_ENTRY));
-        let mut clerk = Clerk::new(shared.clone(), store, directory, retention, last_position, last_sequence);
-        let away = shared.away.clone();
+        let progress = Arc::default();
+        let mut clerk = Clerk::new(
+            shared.clone(),
+            store,
+            directory,
+            retention,
+            Arc::clone(&progress),
+            last_position,
+            last_sequence,
+        );
         let thread = thread::Builder::new().name("journal".into()).spawn(move || {
             privilege::narrow(Duty::Tell);
             clerk.work(received);
         })?;
-        Ok((Self { orders, overflow: None, away, thread }, shared))
+        let journal = Self { orders, overflow: None, shared: shared.clone(), progress, hangs: false, thread };
+        Ok((journal, shared))
     }
 
     /// Stores and hands out. Never waits.
@@ -151,7 +172,7 @@ impl Journal {
 
     /// Stores a jump with what is known after it, and hands it out. Never waits.
     pub fn tell_jump(&mut self, reported: Reported, now: Continuity) {
-        self.away.hear(&reported, BootNs(SystemClocks.boottime_ns()));
+        self.shared.away.hear(&reported, BootNs(SystemClocks.boottime_ns()));
         self.flush_overflow();
         let Reported { jump, excursion } = reported;
         self.send(Order::Tell { message: Message::Jump(jump), excursion, now: Some(now) });
@@ -167,6 +188,52 @@ impl Journal {
     pub fn note(&mut self, now: Continuity) {
         self.flush_overflow();
         self.send(Order::Note(now));
+    }
+
+    /// While the store is written to, it is to be watched after this: it may hang.
+    pub fn watch_after(&self) -> Option<Duration> {
+        self.progress.writing_since().map(|_| PATIENCE)
+    }
+
+    /// Tells that the store hangs (alarm `store`), past the thread that waits for it, or that it does not any more.
+    pub fn watch(&mut self) {
+        let now = SystemClocks.boottime_ns();
+        let writes_for = self.progress.writing_since().map(|since| now.saturating_sub(since.0));
+        let hangs_for = writes_for.map(Duration::from_nanos).filter(|writes_for| *writes_for >= PATIENCE);
+        let told = std::mem::replace(&mut self.hangs, hangs_for.is_some());
+        let is_well = {
+            let state = &mut locked(&self.shared.report).state;
+            match hangs_for {
+                Some(hangs_for) => *state = format!("{HANGS} for {} s", hangs_for.as_secs()),
+                // The write ended after all, as this was being noted.
+                None if state.starts_with(HANGS) => "ok".clone_into(state),
+                None => {}
+            }
+            *state == "ok"
+        };
+        match (told, hangs_for) {
+            (false, Some(_)) => self.tell_past_the_thread(
+                "store",
+                format!(
+                    "the store {HANGS} for {} s: what happens waits in memory, and is told once it does",
+                    PATIENCE.as_secs()
+                ),
+            ),
+            // Otherwise the write has failed, and its end is told by whoever knows why.
+            (true, None) if is_well => self.tell_past_the_thread(
+                "store_recovered",
+                "the store takes what it is given again: what waited is told".to_owned(),
+            ),
+            _ => {}
+        }
+    }
+
+    fn tell_past_the_thread(&self, kind: &str, message: String) {
+        tracing::warn!("{message}");
+        let alarm = Message::Alarm(Alarm { kind: kind.to_owned(), message });
+        locked(&self.shared.tally).count(&alarm);
+        let hub = &self.shared.hub;
+        hub.publish(&Arc::new(Told { position: hub.position(), message: alarm }));
     }
 
     /// Ends the thread once everything is stored and handed out.

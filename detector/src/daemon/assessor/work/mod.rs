@@ -1,32 +1,31 @@
 //! The loop: what it waits for, and what it does then.
 
+mod why;
+mod witnesses;
+
 use std::{
-    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use tokio::{sync::mpsc, time::Instant};
 
+pub(super) use self::witnesses::STUCK;
+use self::{
+    why::why,
+    witnesses::{FOLLOW, Following, SUMMARY, next_line},
+};
 use super::{Known, NodeSettings, PodNames, Question, report};
 use crate::{
-    clock::{BootNs, OffsetNs, WallNs},
+    clock::{BootNs, OffsetNs},
     daemon::{
         journal::Teller,
         waiting::{at, ended, now, watch},
     },
-    deliver::{Message, NodeReport, locked},
-    impact::{
-        ANNOUNCE_NS, Book, CONTAINER_RULES, Case, Confidence, Ended, Impact, Kind, Observation,
-        POLL_AT_MOST_NS, State, Stuck, assess_by, evidence, stuck,
-    },
+    deliver::{NodeReport, locked},
+    impact::{ANNOUNCE_NS, Book, CONTAINER_RULES, Case, Ended, Impact, assess_by},
     ledger::{Timeline, Turn},
-    node::{
-        Node, NodeFacts, RateSource, RuntimeState,
-        kubelet_log::{Follower, LogSource, StuckLine},
-        process::Watched,
-        summary::Summary,
-    },
+    node::{Node, RuntimeState, process::Watched, summary::Summary},
     sys,
 };
 
@@ -38,10 +37,6 @@ const LOOK_FIRST: Duration = Duration::from_millis(20);
 const BETWEEN_LOOKS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 /// When CPU times are read again after a jump, to know rates; and when the runtime is asked for its one sample.
 const SECOND_READING: Duration = Duration::from_secs(10);
-/// How far readings of kubelet's summary are apart: as far as cAdvisor's are; and how many are tried.
-const SUMMARY: (Duration, usize) = (Duration::from_secs(12), 5);
-/// With less than this left the runtime is not asked: it would be us who get the spike, ns.
-const TOO_LATE_NS: u64 = 3_000_000_000;
 /// When a runtime that did not answer is tried again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(1));
 /// After a restart of the runtime or of kubelet, until they are looked at.
@@ -49,21 +44,8 @@ const RESTARTED: Duration = Duration::from_secs(2);
 /// While anything is open it is looked whether its time has come at least so often: the timer sleeps when the machine
 /// does, and the clock that counts does not.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
-/// How long kubelet's log is followed after a jump: some of its polls.
-const FOLLOW: Duration = Duration::from_mins(1);
-/// Lines of one poll come within this.
-const ONE_POLL: Duration = Duration::from_secs(2);
 /// Smaller steps concern no rule, ns.
 const NOTICEABLE_NS: u64 = 1_000_000_000;
-/// Stamps remembered of kubelet's log.
-const MOST_STAMPS: usize = 10_000;
-
-/// The kinds that the runtime's sample speaks about.
-const SAMPLED: [Kind; 2] = [Kind::RuntimeCpuBaselineStuck, Kind::RuntimeCpuFrozen];
-
-/// The kinds of a rate that stands still; kubelet's cache before the runtime's.
-pub(super) const STUCK: [Kind; 3] =
-    [Kind::KubeletCpuCacheStuck, Kind::RuntimeCpuBaselineStuck, Kind::RuntimeCpuFrozen];
 
 pub(super) struct Work {
     settings: NodeSettings,
@@ -95,17 +77,6 @@ pub(super) struct Work {
     summary_at: Option<Instant>,
     runtime: Option<Watched>,
     kubelet: Option<Watched>,
-}
-
-/// kubelet's log, while it is followed.
-struct Following {
-    follower: Follower,
-    since: Instant,
-    /// The cache that it should speak of.
-    expected: Stuck,
-    stamps: BTreeSet<WallNs>,
-    /// When what was read is told.
-    tell_at: Option<Instant>,
 }
 
 impl Work {
@@ -348,208 +319,7 @@ impl Work {
         delays.min()
     }
 
-    /// The open impacts that the runtime's sample speaks about.
-    fn sampled(&self) -> impl Iterator<Item = (Kind, &str, &Impact)> {
-        self.book.open().filter_map(|impact| {
-            let kind = Kind::of_word(&impact.kind).filter(|kind| SAMPLED.contains(kind))?;
-            Some((kind, impact.container_id()?, impact))
-        })
-    }
-
-    /// Asks the runtime, once after a jump, whether it is as foretold. While its baseline is stuck that moves nothing.
-    async fn sample(&mut self) {
-        let wanted = |impact: &Impact| {
-            impact.confidence == Confidence::Predicted && impact.left_ns(now()) > TOO_LATE_NS
-        };
-        let asked: Vec<(Kind, String)> = self
-            .sampled()
-            .filter(|(.., impact)| wanted(impact))
-            .map(|(kind, id, _)| (kind, id.to_owned()))
-            .collect();
-        if asked.is_empty() {
-            return;
-        }
-        let samples = match self.node.samples().await {
-            Ok(samples) => samples,
-            Err(error) => return tracing::debug!("the runtime's sample: {error}"),
-        };
-        let now = now();
-        let wall = self.timeline.wall(now);
-        let mut tell = Vec::new();
-        for (kind, id) in asked {
-            let cpu = self.node.facts().containers.iter().find(|container| *container.id == *id);
-            let cpu = cpu.and_then(|container| container.cpu);
-            let sample = samples.iter().find(|sample| sample.container_id == id);
-            let Some(seen) = sample.and_then(|sample| evidence::of_sample(kind, sample, cpu, wall)) else {
-                continue;
-            };
-            let refuted = seen.confidence == Some(Confidence::Refuted);
-            if refuted && self.book.get(kind, &id).is_some_and(|impact| evidence::may_be_over(impact, now)) {
-                continue;
-            }
-            tell.extend(self.book.observe(kind, &id, &seen, &self.timeline, now));
-            if refuted {
-                self.node.seen_sound(RateSource::Runtime, &id, now);
-            }
-        }
-        self.teller.tell_impacts(tell).await;
-    }
-
-    /// Asks kubelet what it shows. Only while rates stand still: else this would move the runtime's baseline.
-    async fn summary(&mut self) {
-        self.summary_at = None;
-        let lasts = |impact: &Impact| impact.state == State::Open && impact.left_ns(now()) > TOO_LATE_NS;
-        let stuck = self.stuck_containers();
-        if stuck.is_empty() || !stuck.iter().all(|(kind, id)| self.book.get(*kind, id).is_some_and(lasts)) {
-            return;
-        }
-        match self.settings.summary.read().await {
-            Ok(summary) => self.summaries.push(summary),
-            Err(error) => return tracing::debug!("kubelet's summary: {error}"),
-        }
-        if self.summaries.len() < evidence::ENOUGH_READINGS {
-            self.summary_at = Some(Instant::now() + SUMMARY.0);
-            return;
-        }
-        let now = now();
-        let mut tell = Vec::new();
-        for (kind, id) in stuck {
-            let containers = &self.node.facts().containers;
-            let Some(container) = containers.iter().find(|container| *container.id == *id) else { continue };
-            let key = (container.pod.uid.clone(), container.name.clone());
-            let mut readings: Vec<_> =
-                self.summaries.iter().filter_map(|summary| summary.get(&key)).copied().collect();
-            // kubelet may not have had anything newer.
-            readings.dedup_by_key(|shown| shown.at);
-            if let Some(seen) = evidence::of_summary(kind, &readings) {
-                tell.extend(self.book.observe(kind, &id, &seen, &self.timeline, now));
-            }
-        }
-        if self.summaries.len() < SUMMARY.1 {
-            self.summary_at = Some(Instant::now() + SUMMARY.0);
-        }
-        self.teller.tell_impacts(tell).await;
-    }
-
-    /// The containers of which a rate stands still, by what keeps it.
-    fn stuck_containers(&self) -> Vec<(Kind, String)> {
-        let open = self.book.open().filter(|impact| impact.state == State::Open);
-        let stuck = open.filter_map(|impact| {
-            let kind = Kind::of_word(&impact.kind).filter(|kind| STUCK.contains(kind))?;
-            Some((kind, impact.container_id()?.to_owned()))
-        });
-        stuck.collect()
-    }
-
-    /// The cache of kubelet's that should be stuck, if it is used.
-    fn expected_stuck(&self) -> Option<Stuck> {
-        stuck(&self.timeline, self.node.facts().kubelet_since, POLL_AT_MOST_NS, now())
-    }
-
-    /// After a jump back: kubelet's log tells whether its cache is stuck, also where no rule expects that.
-    async fn follow_log(&mut self) {
-        let Some(expected) = self.expected_stuck() else {
-            self.following = None;
-            return;
-        };
-        let kubelet = self.node.facts().kubelet.map(|kubelet| kubelet.process);
-        match Follower::open(&self.log_source(), kubelet).await {
-            Ok(follower) => {
-                let (stamps, tell_at) = (BTreeSet::new(), None);
-                self.following =
-                    Some(Following { follower, since: Instant::now(), expected, stamps, tell_at });
-            }
-            Err(error) => tracing::debug!("kubelet's log: {error}"),
-        }
-    }
-
-    async fn line(&mut self, line: Option<StuckLine>) {
-        let Some(following) = &mut self.following else { return };
-        let Some(line) = line else {
-            // The log has ended; what was read counts.
-            self.tell_log().await;
-            self.following = None;
-            return;
-        };
-        if evidence::is_of(line, &following.expected, POLL_AT_MOST_NS) && following.stamps.len() < MOST_STAMPS
-        {
-            following.stamps.insert(line.cached);
-            following.tell_at.get_or_insert(Instant::now() + ONE_POLL);
-        }
-    }
-
-    /// One poll's lines have been read: kubelet's cache is stuck.
-    async fn tell_log(&mut self) {
-        let Some(following) = &mut self.following else { return };
-        following.tell_at = None;
-        let stamps = following.stamps.clone();
-        let Some(latest) = stamps.last() else { return };
-        let seen = evidence::of_log(stamps.iter().copied(), self.timeline.boot_at(*latest));
-        if self.of_kubelets_cache().is_empty() {
-            self.node.kubelet_uses_its_cache();
-            self.assess().await;
-        }
-        self.observe_kubelets_cache(&seen).await;
-    }
-
-    /// A log that is read and says nothing says that nothing is stuck.
-    async fn end_of_log(&mut self) {
-        let Some(following) = self.following.take() else { return };
-        if following.stamps.is_empty() && following.follower.has_read() {
-            let for_ns = u64::try_from(FOLLOW.as_nanos()).unwrap_or(u64::MAX);
-            self.observe_kubelets_cache(&evidence::of_silent_log(for_ns)).await;
-        }
-    }
-
-    fn of_kubelets_cache(&self) -> Vec<String> {
-        let stuck = self.stuck_containers().into_iter();
-        stuck.filter(|(kind, _)| *kind == Kind::KubeletCpuCacheStuck).map(|(_, id)| id).collect()
-    }
-
-    async fn observe_kubelets_cache(&mut self, seen: &Observation) {
-        let now = now();
-        for id in self.of_kubelets_cache() {
-            let told = self.book.observe(Kind::KubeletCpuCacheStuck, &id, seen, &self.timeline, now);
-            if told.as_ref().is_some_and(|impact| impact.confidence == Confidence::Refuted) {
-                self.node.seen_sound(RateSource::Kubelet, &id, now);
-            }
-            if let Some(impact) = told {
-                self.teller.tell(Message::Impact(impact)).await;
-            }
-        }
-    }
-
     fn write_report(&self) {
         *locked(&self.report) = report::node(self, &self.settings);
-    }
-
-    pub(super) fn log_source(&self) -> LogSource {
-        let kubelet = self.node.facts().kubelet.map(|kubelet| kubelet.process);
-        LogSource::find(&self.settings.kubelet_log, kubelet)
-    }
-}
-
-/// Why an impact is found no more.
-fn why(impact: &Impact, node: &NodeFacts, now: BootNs) -> Ended {
-    let since = impact.from_boot.unwrap_or_default();
-    let kind = Kind::of_word(&impact.kind);
-    let of_kubelet = kind == Some(Kind::KubeletCpuCacheStuck);
-    let of_runtime = kind.is_some_and(|kind| SAMPLED.contains(&kind));
-    let gone = |id: &str| !node.containers.iter().any(|container| *container.id == *id && container.runs());
-    if impact.until_boot.is_some_and(|until| until <= now) {
-        Ended::AsForetold
-    } else if (of_kubelet && node.kubelet_since > since) || (of_runtime && node.runtime_since > since) {
-        Ended::HolderRestarted
-    } else if impact.container_id().is_some_and(gone) {
-        Ended::SubjectGone
-    } else {
-        Ended::ClockStepped
-    }
-}
-
-async fn next_line(following: &mut Option<Following>) -> Option<StuckLine> {
-    match following {
-        Some(following) => following.follower.next().await,
-        None => std::future::pending().await,
     }
 }

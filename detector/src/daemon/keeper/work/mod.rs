@@ -1,5 +1,8 @@
 //! The loop: what it waits for, and what it does then.
 
+mod volumes;
+mod why;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -7,14 +10,10 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{
-    Known, NodeSettings, PodNames, Question, report,
-    servers::Servers,
-    stock::{self, Replaced},
-};
+use self::{volumes::told, why::why};
+use super::{Known, NodeSettings, PodNames, Question, report, servers::Servers, stock};
 use crate::{
     clock::BootNs,
     daemon::{
@@ -22,13 +21,10 @@ use crate::{
         waiting::{at, ended, now, watch},
     },
     deliver::{CredentialsReport, locked},
-    impact::{
-        Book, CREDENTIAL_RULES, Case, Confidence, Ended, Impact, Kind, State, assess_by, evidence, of_token,
-        refresh,
-    },
+    impact::{Book, CREDENTIAL_RULES, Case, Confidence, Impact, Kind, State, assess_by, evidence, refresh},
     ledger::{Timeline, Turn},
     node::{
-        JudgeSource, NodeFacts,
+        NodeFacts,
         apiserver::{Fresh, SERVICE_ACCOUNT_CA, last_noticeable, stand_in},
         certificates,
         process::{self, Watched},
@@ -40,16 +36,11 @@ use crate::{
 const SETTLE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(2));
 /// How long what is to be said after a jump waits for apiservers that do not answer.
 const APISERVERS: Duration = Duration::from_millis(2500);
-/// After a refresh, until what concerns the whole node is looked at: many come at once.
-const REFRESHED: Duration = Duration::from_secs(1);
 /// After kubelet has ended, until the next one is looked for; and how often that is tried.
 const RESTARTED: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 /// While anything is open it is looked whether its time has come at least so often: the timer sleeps when the machine
 /// does, and the clock that counts does not.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
-/// Volumes are looked at anew so often: where every change is seen, where some may not be, where there are none yet.
-const RESCAN: (Duration, Duration, Duration) =
-    (Duration::from_mins(10), Duration::from_secs(10), Duration::from_mins(1));
 
 /// What one token suffers.
 const OF_TOKEN: [Kind; 2] = [Kind::TokenNotYetValid, Kind::TokenExpired];
@@ -261,116 +252,12 @@ impl Work {
         self.certificate_troubles = found.troubles;
     }
 
-    fn log_tree(&self) {
-        let Some(tree) = &self.tree else { return };
-        let root = tree.root().display();
-        match tree.state() {
-            TreeState::Watched => {
-                tracing::info!("token volumes under {root}: {} are followed", tree.all().count());
-            }
-            TreeState::NoPods => {
-                tracing::info!(
-                    "there are no pods under {root} (--kubelet-root names kubelet's root directory)"
-                );
-            }
-            TreeState::Blind(why) => tracing::warn!(
-                "token volumes under {root} are not followed, but looked at every {} s: {why}",
-                RESCAN.1.as_secs()
-            ),
-        }
-    }
-
-    fn plan_rescan(&mut self) {
-        let delay = match self.tree.as_ref().map(Tree::state) {
-            Some(TreeState::Watched) => RESCAN.0,
-            Some(TreeState::Blind(_)) => RESCAN.1,
-            Some(TreeState::NoPods) | None => RESCAN.2,
-        };
-        self.rescan_at = Some(Instant::now() + delay);
-    }
-
-    async fn rescan(&mut self) {
-        let Some(tree) = &mut self.tree else { return };
-        if *tree.state() == TreeState::NoPods {
-            // kubelet may have come, and elsewhere.
-            self.look_at = Some(Instant::now());
-        }
-        let before = tree.state().clone();
-        let changes = tree.rescan();
-        if *tree.state() != before {
-            self.log_tree();
-        }
-        self.plan_rescan();
-        self.read_certificates();
-        self.changed(changes).await;
-    }
-
-    /// Volumes are not as they were: what that means for their tokens is told at once.
-    async fn changed(&mut self, changes: BTreeSet<Change>) {
-        if changes.is_empty() {
-            return;
-        }
-        self.take_in(&changes);
-        if self.timeline.last_jump().is_some() || self.book.open().next().is_some() {
-            for change in &changes {
-                self.settle(change).await;
-            }
-        }
-        let soon = Instant::now() + REFRESHED;
-        self.assess_at = Some(self.assess_at.map_or(soon, |planned| planned.min(soon)));
-    }
-
-    fn take_in(&mut self, changes: &BTreeSet<Change>) {
-        let Some(tree) = &self.tree else { return };
-        let now = now();
-        let mut odd = false;
-        for change in changes {
-            let seen = tree.get(&change.pod_uid, &change.volume);
-            let tokens = &mut self.facts.tokens;
-            let replaced = stock::take_in(tokens, change, seen, &self.names, &self.timeline, now);
-            for Replaced { old, new } in replaced {
-                self.refreshes += 1;
-                if new.seen {
-                    let fresh = Fresh { issued: new.claims.issued, written: new.written };
-                    // An apiserver may have stepped its clock without anybody here noticing.
-                    odd |= self.facts.judges.iter().any(|judge| fresh.contradicts(judge));
-                    self.fresh = Some(fresh);
-                }
-                // One that cannot be seen may have been restarted.
-                let is_seen = new.seen && self.kubelet.is_some();
-                if is_seen && mends(&old, new.written, &self.timeline, &self.facts) {
-                    self.facts.kubelet_mends_since = Some(new.written);
-                }
-            }
-        }
-        if odd {
-            self.servers.burst();
-        }
-        self.judge(now);
-    }
-
     /// Whose clocks judge from now on.
     fn judge(&mut self, now: BootNs) {
         self.facts.judges = self.servers.judges(last_noticeable(&self.timeline), now);
         if self.facts.judges.is_empty() {
             self.facts.judges = vec![stand_in(&self.timeline, self.has_apiserver, self.fresh, now)];
         }
-    }
-
-    /// Says what is wrong with the tokens of one volume.
-    async fn settle(&mut self, change: &Change) {
-        let now = now();
-        let prefix = stock::prefix(change);
-        let facts = &self.facts;
-        let case = Case { timeline: &self.timeline, node: facts, now, assessed: self.assessed };
-        let tokens = stock::keys(&facts.tokens, &prefix);
-        let found = tokens.iter().filter_map(|key| facts.tokens.get(key));
-        let found = found.flat_map(|token| of_token(&case, token)).collect();
-        let within = |kind: Kind, key: &str| OF_TOKEN.contains(&kind) && key.starts_with(&prefix);
-        let timeline = &self.timeline;
-        let ended = |impact: &Impact| why(impact, facts, timeline, now);
-        let tell = self.book.update_within(found, within, timeline, ended, now);
-        self.teller.tell_impacts(tell).await;
     }
 
     /// Lets the rules speak and tells what is new.
@@ -458,52 +345,5 @@ impl Work {
         let pod =
             token.map(|token| token.pod.clone()).or_else(|| locked(&self.names).get(pod_uid).cloned())?;
         (!pod.name.is_empty()).then(|| format!("{}/{}", pod.namespace, pod.name))
-    }
-}
-
-/// Whether kubelet replaced a token that came from the future before it was due: upstream it does not.
-fn mends(old: &crate::node::tokens::Token, at: BootNs, timeline: &Timeline, facts: &NodeFacts) -> bool {
-    let early = refresh(old, timeline, facts, at).is_some_and(|refresh| at < refresh.earliest);
-    early && old.claims.issued > timeline.wall(at)
-}
-
-/// Why an impact is found no more.
-fn why(impact: &Impact, facts: &NodeFacts, timeline: &Timeline, now: BootNs) -> Ended {
-    let token = impact.token();
-    let there = token.and_then(|key| facts.tokens.get(key));
-    let issued = impact.evidence.get("issued");
-    let assumed = impact.evidence.get("judge") == Some(&json!(JudgeSource::NodeClock));
-    match (token, there) {
-        (Some(_), None) => Ended::SubjectGone,
-        (Some(_), Some(token)) if issued != Some(&json!(token.claims.issued)) => Ended::TokenRefreshed,
-        _ if impact.until_boot.is_some_and(|until| until <= now) => Ended::AsForetold,
-        _ if certificate_is_replaced(impact, facts) => Ended::SubjectGone,
-        // It stood on the node's clock, and now the apiserver's is known.
-        (Some(_), Some(_)) if assumed && facts.judges.iter().all(|judge| judge.source.is_known()) => {
-            Ended::Refuted
-        }
-        // Of the node as a whole: unless the clock has moved since, its tokens have.
-        (None, _) if timeline.last_jump().is_none_or(|(last, ..)| last <= impact.jump) => {
-            Ended::TokenRefreshed
-        }
-        _ => Ended::ClockStepped,
-    }
-}
-
-/// Whether it is about a certificate that is no more, or another one by now.
-fn certificate_is_replaced(impact: &Impact, facts: &NodeFacts) -> bool {
-    let Some(path) = impact.subject.certificate_path() else { return false };
-    let dated = |name: &str| impact.evidence.get(name).and_then(|date| date.as_str()).unwrap_or_default();
-    !facts.certificates.iter().any(|certificate| {
-        certificate.path.display().to_string() == path
-            && certificate.not_before.to_string() == dated("not_before")
-            && certificate.not_after.to_string() == dated("not_after")
-    })
-}
-
-async fn told(tree: Option<&Tree>) {
-    match tree {
-        Some(tree) => tree.told().await,
-        None => std::future::pending().await,
     }
 }
