@@ -92,6 +92,7 @@ impl Clerk {
             Ok(runtime) => runtime,
             Err(error) => return tracing::error!("the journal's runtime: {error}"),
         };
+        let progress = Arc::clone(&self.progress);
         let mut batch = Vec::new();
         loop {
             let waiting = !self.backlog.is_empty();
@@ -101,7 +102,7 @@ impl Clerk {
                     () = tokio::time::sleep(RETRY), if waiting => None,
                 }
             });
-            self.take(std::mem::take(&mut batch));
+            progress.during(|| self.take(std::mem::take(&mut batch)));
             if came == Some(0) {
                 break;
             }
@@ -143,8 +144,7 @@ impl Clerk {
                 }
             }
         }
-        let progress = Arc::clone(&self.progress);
-        out.extend(progress.during(|| self.store()));
+        out.extend(self.store());
         if self.trouble.is_some() {
             self.note_last_told(&out);
         }

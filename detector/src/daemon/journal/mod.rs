@@ -190,22 +190,22 @@ impl Journal {
         self.send(Order::Note(now));
     }
 
-    /// While the store is written to, it is to be watched after this: it may hang.
+    /// While the thread is at work, it is to be watched after this: the store may hang.
     pub fn watch_after(&self) -> Option<Duration> {
-        self.progress.writing_since().map(|_| PATIENCE)
+        self.progress.working_since().map(|_| PATIENCE)
     }
 
     /// Tells that the store hangs (alarm `store`), past the thread that waits for it, or that it does not any more.
     pub fn watch(&mut self) {
         let now = SystemClocks.boottime_ns();
-        let writes_for = self.progress.writing_since().map(|since| now.saturating_sub(since.0));
-        let hangs_for = writes_for.map(Duration::from_nanos).filter(|writes_for| *writes_for >= PATIENCE);
+        let works_for = self.progress.working_since().map(|since| now.saturating_sub(since.0));
+        let hangs_for = works_for.map(Duration::from_nanos).filter(|works_for| *works_for >= PATIENCE);
         let told = std::mem::replace(&mut self.hangs, hangs_for.is_some());
         let is_well = {
             let state = &mut locked(&self.shared.report).state;
             match hangs_for {
                 Some(hangs_for) => *state = format!("{HANGS} for {} s", hangs_for.as_secs()),
-                // The write ended after all, as this was being noted.
+                // It ended after all, as this was being noted.
                 None if state.starts_with(HANGS) => "ok".clone_into(state),
                 None => {}
             }
@@ -219,7 +219,7 @@ impl Journal {
                     PATIENCE.as_secs()
                 ),
             ),
-            // Otherwise the write has failed, and its end is told by whoever knows why.
+            // Otherwise the store has failed, and the end of that is told by whoever knows why.
             (true, None) if is_well => self.tell_past_the_thread(
                 "store_recovered",
                 "the store takes what it is given again: what waited is told".to_owned(),
