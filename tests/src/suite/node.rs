@@ -263,7 +263,6 @@ impl Rig {
         self.is_as_before(before)
     }
 
-    /// The one answer after a step forward by an hour.
     /// Whoever comes later and finds no daemon is told the same, and of the jump: by when containers were made, against when
     /// their processes started.
     fn is_diagnosed(&self) -> Result<()> {
@@ -275,6 +274,7 @@ impl Rig {
         Ok(())
     }
 
+    /// The one answer after a step forward by an hour.
     fn is_diluted(&mut self, before: &Before) -> Result<()> {
         let seen = self.poll()?;
         let (rate, usual) = (self.rate(&seen)?, before.nano_cores);

@@ -36,6 +36,9 @@ impl Args {
         let cargo_fuzz = provide(&layout)?;
         let chosen = if self.parsers.is_empty() { &all } else { &self.parsers };
         for parser in chosen {
+            // What is found goes into the first, and is known the next time.
+            let found = layout.target.join("fuzz").join(parser);
+            fs::create_dir_all(&found).with_context(|| format!("cannot make {}", found.display()))?;
             let mut fuzz = Command::new(&cargo_fuzz);
             fuzz.current_dir(&layout.root)
                 // A stable compiler takes the sanitizers' flags with it.
@@ -43,6 +46,7 @@ impl Args {
                 .args(["fuzz", "run", "--fuzz-dir"])
                 .arg(&folder)
                 .arg(parser)
+                .args([&found, &folder.join("corpus").join(parser)])
                 .arg("--")
                 .arg(format!("-max_total_time={}", self.seconds))
                 .arg(format!("-max_len={LONGEST}"));
