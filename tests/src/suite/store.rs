@@ -28,7 +28,7 @@ fn at(home: &Path) -> Options {
     Options { home: Some(home.to_owned()), ..Options::default() }
 }
 
-fn cli(stage: &Stage, daemon: &Daemon) -> Cli {
+pub(super) fn cli(stage: &Stage, daemon: &Daemon) -> Cli {
     Cli { timejump: stage.bench.timejump.clone(), socket: daemon.socket() }
 }
 

@@ -17,7 +17,7 @@ use crate::referee;
 use crate::report::Expect;
 use crate::stage::{Stage, seconds};
 use crate::step::Way;
-use crate::suite::store::is_a_chain;
+use crate::suite::store::{cli, is_a_chain};
 use crate::sys::clock::{Deadline, boot_ns};
 
 /// Bytes of the disk.
@@ -76,10 +76,6 @@ impl Drop for Disk {
 
 fn at(home: &Path, expect: Expect) -> Options {
     Options { home: Some(home.to_owned()), expect, ..Options::default() }
-}
-
-fn cli(stage: &Stage, daemon: &Daemon) -> Cli {
-    Cli { timejump: stage.bench.timejump.clone(), socket: daemon.socket() }
 }
 
 fn store_state(cli: &Cli) -> Result<String> {
@@ -154,7 +150,7 @@ fn cut_at_random(stage: &Stage, round: u32) -> Result<()> {
     let mut daemon = stage.daemon_with(&at(&home, Expect::default()))?;
     let begin = referee::wall_offset()?;
     let mut random = Random(boot_ns().unsigned_abs());
-    let jumps = 1 + random.below(40);
+    let jumps = 10 + random.below(30);
     for number in 1..=jumps {
         let size = seconds(1) + i64::try_from(number)?;
         Way::AdjtimexNano.perform(&stage.guest, if number % 2 == 0 { -size } else { size })?;
