@@ -21,6 +21,7 @@ mod worker;
 
 use std::{
     io::{self, Write},
+    os::fd::OwnedFd,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -94,6 +95,8 @@ struct Capture {
     backend: Backend,
     sources: Option<Sources>,
     clock_was_set: ClockWasSet,
+    /// Fires when the store is to be looked at.
+    store_timer: AsyncFd<OwnedFd>,
     terminate: Signal,
     interrupt: Signal,
     questions: mpsc::Receiver<oneshot::Sender<Status>>,
@@ -208,8 +211,10 @@ impl Daemon {
         // All other threads have begun, and given up what is theirs to.
         privilege::narrow(Duty::Capture);
         notify::ready(&format!("capturing by {}", engine.rung));
+        let store_timer = engine.journal.timer().map_err(start)?;
         let capture = Capture {
             engine,
+            store_timer,
             backend,
             sources,
             clock_was_set,
@@ -251,7 +256,6 @@ impl Capture {
         let mut note_at = Instant::now() + NOTE_EVERY;
         let watchdog = notify::watchdog_interval();
         let mut alive_at = watchdog.map(|_| Instant::now());
-        let mut store_at = None;
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => break,
@@ -292,8 +296,10 @@ impl Capture {
                         sooner(&mut check_at, Duration::ZERO);
                     }
                 }
-                () = at(store_at) => {
-                    store_at = None;
+                ready = self.store_timer.readable() => {
+                    ready.map_err(DaemonError::Timerfd)?.clear_ready();
+                    // How often it fired does not matter: what is so now is looked at.
+                    let _ = rustix::io::read(self.store_timer.get_ref(), &mut [0; 8]);
                     self.engine.journal.watch();
                 }
                 () = at(alive_at) => {
@@ -304,8 +310,6 @@ impl Capture {
             if self.drain() {
                 sooner(&mut check_at, Duration::ZERO);
             }
-            store_at =
-                store_at.or_else(|| self.engine.journal.watch_after().map(|delay| Instant::now() + delay));
         }
         Ok(())
     }

@@ -67,6 +67,37 @@ impl Serialize for Ratio {
     }
 }
 
+/// What a clock counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Nanoseconds.
+    Time,
+    /// Instructions, in a guest whose clock advances by a nanosecond with each.
+    Instructions,
+}
+
+impl Unit {
+    /// An amount as people read it.
+    pub fn text(self, amount: i64) -> String {
+        match (self, amount) {
+            (Self::Time, ns) => time(ns),
+            (Self::Instructions, 1_000_000..) => {
+                format!("{}.{:02} M", amount / 1_000_000, amount % 1_000_000 / 10_000)
+            }
+            (Self::Instructions, 10_000..) => format!("{}.{} k", amount / 1000, amount % 1000 / 100),
+            (Self::Instructions, _) => amount.to_string(),
+        }
+    }
+
+    /// What it is called behind a heading.
+    pub fn note(self) -> &'static str {
+        match self {
+            Self::Time => "",
+            Self::Instructions => ", in instructions",
+        }
+    }
+}
+
 /// A length of time as people read it.
 pub fn time(ns: i64) -> String {
     match ns {
@@ -99,6 +130,12 @@ mod tests {
         }
         assert_eq!(serde_json::to_string(&Ratio::of(5, 4)).expect("a number"), "1.25");
         assert_eq!(serde_json::to_string(&Ratio::of(5, 0)).expect("nothing"), "null");
+    }
+
+    #[test]
+    fn instructions_are_counted_in_thousands_and_millions() {
+        let text = |amount| Unit::Instructions.text(amount);
+        assert_eq!([text(9_999), text(12_345), text(2_050_000)], ["9999", "12.3 k", "2.05 M"]);
     }
 
     #[test]

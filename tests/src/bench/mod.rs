@@ -31,6 +31,7 @@ use crate::guard::InGuest;
 use crate::stage::Stage;
 use crate::sys::SECOND;
 use crate::sys::clock::monotonic_ns;
+use figures::Unit;
 use goal::Goal;
 use rivals::table as compared;
 
@@ -44,8 +45,8 @@ pub enum Part {
     Stream,
     /// timejump beside bpftrace and auditd.
     Rivals,
-    /// What system calls cost, in a guest whose clock counts instructions.
-    Calls,
+    /// What system calls, jumps and starts cost, in a guest whose clock counts instructions.
+    Instructions,
 }
 
 /// All that was measured in one guest.
@@ -76,11 +77,7 @@ pub fn run(guest: InGuest, part: Part, accelerator: &str) -> Result<()> {
     let (text, goals, figures) = match part {
         Part::Stream => stream::measure(&stage)?,
         Part::Rivals => compare(&stage)?,
-        Part::Calls => {
-            let costs = rivals::cost::measure(&stage)?;
-            let text = compared::costs(&costs, "instructions");
-            (text, compared::cost_goals(&costs), serde_json::to_value(costs)?)
-        }
+        Part::Instructions => count(&stage)?,
     };
     let read = |path: &str| fs::read_to_string(path).with_context(|| path.to_owned());
     let machine = Machine {
@@ -106,8 +103,8 @@ fn compare(stage: &Stage) -> Result<Said> {
     let loaded = loaded::measure(stage)?;
     let million = million::measure(stage)?;
     let text = [
-        compared::latencies(&latency),
-        compared::starts(&start),
+        compared::latencies(&latency, Unit::Time),
+        compared::starts(&start, Unit::Time),
         compared::rests(&rest),
         compared::loaded(&loaded),
         compared::million(&million),
@@ -118,6 +115,20 @@ fn compare(stage: &Stage) -> Result<Said> {
         "start": start, "latency": latency, "rest": rest, "loaded": loaded, "million": million
     });
     Ok((text, goals, figures))
+}
+
+fn count(stage: &Stage) -> Result<Said> {
+    let calls = rivals::cost::measure(stage)?;
+    let latency = rivals::latency::measure(stage)?;
+    let start = rivals::start::measure(stage)?;
+    let text = [
+        compared::costs(&calls),
+        compared::latencies(&latency, Unit::Instructions),
+        compared::starts(&start, Unit::Instructions),
+    ]
+    .join("\n");
+    let goals = compared::cost_goals(&calls);
+    Ok((text, goals, serde_json::json!({ "calls": calls, "latency": latency, "start": start })))
 }
 
 /// How far it is. A bench takes minutes.

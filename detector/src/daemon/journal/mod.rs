@@ -10,12 +10,16 @@ mod progress;
 
 use std::{
     io,
+    os::fd::OwnedFd,
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
+use tokio::{
+    io::unix::AsyncFd,
+    sync::mpsc::{Sender, channel, error::TrySendError},
+};
 
 use self::{clerk::Clerk, overflow::Overflow, progress::Progress};
 use super::Ears;
@@ -146,7 +150,7 @@ impl Journal {
         };
         let ring_bytes = usize::try_from(ring_bytes).unwrap_or(0);
         let (orders, received) = channel(ON_THE_WAY.max(ring_bytes / RING_BYTES_PER_ENTRY));
-        let progress = Arc::default();
+        let progress = Arc::new(Progress::new(PATIENCE)?);
         let mut clerk = Clerk::new(
             shared.clone(),
             store,
@@ -190,17 +194,21 @@ impl Journal {
         self.send(Order::Note(now));
     }
 
-    /// While the thread is at work, it is to be watched after this: the store may hang.
-    pub fn watch_after(&self) -> Option<Duration> {
-        self.progress.working_since().map(|_| PATIENCE)
+    /// What becomes readable when there is something to [`watch`](Self::watch): the store hangs, or does not any more.
+    /// Must be called within a tokio runtime.
+    pub fn timer(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        self.progress.timer()
     }
 
     /// Tells that the store hangs (alarm `store`), past the thread that waits for it, or that it does not any more.
     pub fn watch(&mut self) {
+        // Before looking: what ends from here on is told.
+        self.progress.await_end(true);
         let now = SystemClocks.boottime_ns();
         let works_for = self.progress.working_since().map(|since| now.saturating_sub(since.0));
         let hangs_for = works_for.map(Duration::from_nanos).filter(|works_for| *works_for >= PATIENCE);
         let told = std::mem::replace(&mut self.hangs, hangs_for.is_some());
+        self.progress.await_end(self.hangs);
         let is_well = {
             let state = &mut locked(&self.shared.report).state;
             match hangs_for {

@@ -1,6 +1,6 @@
 //! The comparison for people, and the goals that it is held against.
 
-use super::super::figures::{Ratio, time};
+use super::super::figures::{Ratio, Unit, time};
 use super::super::goal::Goal;
 use super::super::loaded::Loaded;
 use super::super::million::Million;
@@ -18,7 +18,7 @@ const RESIDENT: [i64; 2] = [16 << 10, 32 << 10];
 const START_NS: i64 = 200_000_000;
 
 /// How long each of them takes to tell.
-pub fn latencies(all: &[Latency]) -> String {
+pub fn latencies(all: &[Latency], unit: Unit) -> String {
     let first = all.first().map_or(0, |latency| latency.ns.p99);
     let middle = all.first().map_or(0, |latency| latency.ns.median);
     let mut rows = vec![row(["", "median", "99 %", "median /", "99 % /"])];
@@ -26,13 +26,14 @@ pub fn latencies(all: &[Latency]) -> String {
     for Latency { who, ns } in all {
         rows.push(row([
             who.clone(),
-            time(ns.median),
-            time(ns.p99),
+            unit.text(ns.median),
+            unit.text(ns.p99),
             Ratio::of(ns.median, middle).to_string(),
             Ratio::of(ns.p99, first).to_string(),
         ]));
     }
-    format!("LATENCY: from right before clock_settime until the consumer has it\n{}", aligned(&rows))
+    let note = unit.note();
+    format!("LATENCY: from right before clock_settime until the consumer has it{note}\n{}", aligned(&rows))
 }
 
 /// What each takes at rest.
@@ -51,18 +52,18 @@ pub fn rests(all: &[Rest]) -> String {
 }
 
 /// How long each takes to watch.
-pub fn starts(all: &[Start]) -> String {
-    let unit = all.first().map_or(0, |start| start.ns.median);
+pub fn starts(all: &[Start], unit: Unit) -> String {
+    let ours = all.first().map_or(0, |start| start.ns.median);
     let mut rows = vec![row(["", "until it watches", "/ timejump's", "processor time"])];
     for Start { who, ns, processor_ns } in all {
         rows.push(row([
             who.clone(),
-            time(ns.median),
-            Ratio::of(ns.median, unit).to_string(),
-            time(processor_ns.median),
+            unit.text(ns.median),
+            Ratio::of(ns.median, ours).to_string(),
+            unit.text(processor_ns.median),
         ]));
     }
-    format!("START: medians\n{}", aligned(&rows))
+    format!("START: medians{}\n{}", unit.note(), aligned(&rows))
 }
 
 /// Memory on fuller nodes.
@@ -90,12 +91,12 @@ pub fn million(million: &Million) -> String {
     )
 }
 
-/// What calls cost, `unit` being what the clock counts.
-pub fn costs(all: &[Cost], unit: &str) -> String {
+/// What calls cost, in instructions.
+pub fn costs(all: &[Cost]) -> String {
     let mut head = vec![String::new()];
     head.extend(all.iter().map(|cost| cost.call.to_owned()));
     let mut rows = vec![head];
-    let bare = |cost: &Cost| format!("{}.{:02} {unit}", cost.bare / 100, cost.bare % 100);
+    let bare = |cost: &Cost| format!("{}.{:02}", cost.bare / 100, cost.bare % 100);
     rows.push(["nobody".to_owned()].into_iter().chain(all.iter().map(bare)).collect());
     let names = all.first().map(|cost| cost.with.iter().map(|(who, ..)| who.clone()).collect::<Vec<_>>());
     for (number, who) in names.unwrap_or_default().into_iter().enumerate() {
@@ -106,7 +107,7 @@ pub fn costs(all: &[Cost], unit: &str) -> String {
         rows.push([who].into_iter().chain(all.iter().map(|cost| ratio(cost).unwrap_or_default())).collect());
     }
     format!(
-        "CALLS: what one costs with somebody attached, in terms of nobody right before (and that in terms of the first line)\n{}",
+        "CALLS: instructions, and what one costs with somebody attached, in terms of nobody right before (and that in terms of the first line)\n{}",
         aligned(&rows)
     )
 }

@@ -31,7 +31,7 @@ pub struct Args {
     /// Which kernel: 5.10, 6.1, 6.12, 6.12-generic or 7.
     #[arg(long, value_name = "VERSION", default_value_t = KERNEL)]
     kernel: Kernel,
-    /// What to measure [default: rivals and calls, of which the page is made].
+    /// What to measure [default: rivals and instructions, of which the page is made].
     #[arg(value_enum)]
     parts: Vec<Part>,
     /// Print one JSON object a guest instead of tables.
@@ -57,7 +57,7 @@ impl Args {
             build::shipped(&layout, &setup::for_shipping(&layout, arch)?, arch)?;
         }
         let usual = self.parts.is_empty();
-        let parts = if usual { &[Part::Rivals, Part::Calls][..] } else { &self.parts };
+        let parts = if usual { &[Part::Rivals, Part::Instructions][..] } else { &self.parts };
         let mut measured = Vec::new();
         for part in parts {
             let of_part = part.measure(&layout, self.kernel, self.accel)?;

@@ -27,7 +27,7 @@ fn machine(measured: &Measured) -> String {
     let number = |name: &str| machine[name].as_u64().unwrap_or_default();
     let accelerator = text("accelerator").to_uppercase();
     let caution = match (measured.part, &*accelerator) {
-        (Part::Calls, _) => "the clock counts instructions, a nanosecond each",
+        (Part::Instructions, _) => "the clock counts instructions, a nanosecond each",
         (_, "KVM") => "a virtual machine",
         _ => "an emulated machine: compare ratios, not times",
     };
@@ -74,7 +74,7 @@ pub fn whole(all: &[Measured], sizes: &Sizes, goals: &str) -> String {
     for measured in all {
         let title = match measured.part {
             Part::Rivals => "Beside bpftrace and auditd",
-            Part::Calls => "What calls cost",
+            Part::Instructions => "Counted in instructions",
             Part::Stream => "The stream",
         };
         let of_it = measured.json["text"].as_str().unwrap_or_default().trim_end();

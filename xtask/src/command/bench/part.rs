@@ -23,8 +23,8 @@ const COUNTING: [&str; 2] = ["-icount", "shift=0,sleep=off"];
 pub enum Part {
     /// timejump beside bpftrace and auditd: latency, start, rest, memory; a million steps.
     Rivals,
-    /// What system calls cost, by a clock that counts instructions.
-    Calls,
+    /// What system calls, jumps and starts cost, by a clock that counts instructions.
+    Instructions,
     /// The stream with 1, 10 and 100 consumers.
     Stream,
 }
@@ -54,7 +54,7 @@ impl Part {
             .accel(accel)
             .file("usr/bin/timejump", &shipped)
             .rivals(self != Self::Stream);
-        if self == Self::Calls {
+        if self == Self::Instructions {
             guest = COUNTING.into_iter().fold(guest, Guest::qemu).smp(1).accel(Wish::Tcg);
         }
         let accelerator = guest.accelerator(layout)?;
