@@ -10,7 +10,7 @@ use aya_ebpf::{
 use detector_common::{
     ABI_VERSION, Header, KIND_REFUSAL,
     call::syscall,
-    refusal::{CODE_RANGES, Key, Refusal},
+    refusal::{CODE_RANGES, Key, Refusal, is_within},
 };
 
 use crate::{
@@ -28,12 +28,16 @@ pub fn count_settime<C: EbpfContext>(ctx: &C, ret: i32) {
     unsafe { bpf_get_stack(ctx.as_ptr(), stack.as_mut_ptr().cast(), (STACK_DEPTH * 8) as u32, 0) };
     let mut call = syscall::CLOCK_SETTIME;
     if let Some(code) = SETTIMEOFDAY_CODE.get(0) {
+        let mut within = 0;
         for address in stack {
             for range in 0..CODE_RANGES {
-                if address > code[2 * range] && address <= code[2 * range + 1] {
-                    call = syscall::SETTIMEOFDAY;
-                }
+                // Read each time: there are not registers enough to keep them all, nor stack.
+                let bound = |at: usize| unsafe { (&raw const code[at]).read_volatile() };
+                within |= is_within(address, bound(2 * range), bound(2 * range + 1));
             }
+        }
+        if within != 0 {
+            call = syscall::SETTIMEOFDAY;
         }
     }
     count(call, ret);

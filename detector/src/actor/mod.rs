@@ -9,7 +9,7 @@ mod resolver;
 
 pub use cgroup::{Workload, workload};
 pub use cgroup_tree::CgroupTree;
-pub use process::{ProcessFacts, read_process};
+pub use process::{KnownFacts, ProcessFacts, read_process};
 pub use resolver::Resolver;
 
 use serde::{Deserialize, Serialize};

@@ -25,20 +25,31 @@ pub struct ProcessFacts {
 /// Characters kept of a command line: a process may make its own megabytes long.
 const CMDLINE_CHARS: usize = 512;
 
-/// Reads process `pid`, which did something at `at`; nothing if it is gone, or if the id belongs to a process that
-/// began later.
-pub fn read_process(pid: u32, at: BootNs) -> Option<ProcessFacts> {
+/// What need not be read, as it is known already: a jump waits while it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KnownFacts {
+    /// The whole command line.
+    pub cmdline: bool,
+    /// The parent's id and name.
+    pub parent: bool,
+}
+
+/// Reads process `pid`, which did something at `at`, but for what is `known`; nothing if it is gone, or if the id belongs to a
+/// process that began later.
+pub fn read_process(pid: u32, at: BootNs, known: KnownFacts) -> Option<ProcessFacts> {
     let process = Process::new(i32::try_from(pid).ok()?).ok()?;
     let stat = process.stat().ok()?;
     if started_after(&stat, at) {
         return None;
     }
-    let cmdline = process.cmdline().ok().filter(|arguments| !arguments.is_empty());
+    let cmdline = if known.cmdline { None } else { process.cmdline().ok() };
+    let cmdline = cmdline.filter(|arguments| !arguments.is_empty());
+    let parent_comm = if known.parent { None } else { parent_comm(&stat, at) };
     Some(ProcessFacts {
         exe: process.exe().ok().map(|path| path.to_string_lossy().into_owned()),
         cmdline: cmdline.map(|arguments| shortened(arguments.join(" ").trim_end())),
         ppid: u32::try_from(stat.ppid).ok(),
-        parent_comm: parent_comm(&stat, at),
+        parent_comm,
         cgroup: cgroup(&process).ok().flatten(),
     })
 }
@@ -85,17 +96,29 @@ mod tests {
         ProcessCGroups::from_read(text.as_bytes()).unwrap()
     }
 
+    fn read(pid: u32, at: BootNs) -> Option<ProcessFacts> {
+        read_process(pid, at, KnownFacts::default())
+    }
+
     #[test]
     fn own_process() {
-        let facts = read_process(std::process::id(), BootNs(u64::MAX)).unwrap();
+        let facts = read(std::process::id(), BootNs(u64::MAX)).unwrap();
         assert!(facts.exe.unwrap().contains("timejump"));
         assert!(facts.cmdline.is_some());
         assert!(facts.parent_comm.is_some());
     }
 
     #[test]
+    fn what_is_known_is_not_read() {
+        let known = KnownFacts { cmdline: true, parent: true };
+        let facts = read_process(std::process::id(), BootNs(u64::MAX), known).unwrap();
+        assert!(facts.exe.is_some());
+        assert_eq!((facts.cmdline, facts.parent_comm), (None, None));
+    }
+
+    #[test]
     fn a_process_that_began_later_is_another_one() {
-        assert_eq!(read_process(std::process::id(), BootNs(0)), None);
+        assert_eq!(read(std::process::id(), BootNs(0)), None);
     }
 
     #[test]
@@ -106,8 +129,8 @@ mod tests {
 
     #[test]
     fn no_such_process() {
-        assert_eq!(read_process(u32::MAX, BootNs(0)), None);
-        assert_eq!(read_process(0, BootNs(u64::MAX)), None);
+        assert_eq!(read(u32::MAX, BootNs(0)), None);
+        assert_eq!(read(0, BootNs(u64::MAX)), None);
     }
 
     #[test]

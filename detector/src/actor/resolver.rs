@@ -4,7 +4,7 @@ use std::{os::unix::fs::MetadataExt, path::Path};
 
 use detector_common::task::{CMDLINE_LEN, Cmdline, HAS_PARENT, Task};
 
-use super::{Actor, ActorKind, CgroupTree, Pod, ProcessFacts, read_process, workload};
+use super::{Actor, ActorKind, CgroupTree, KnownFacts, Pod, ProcessFacts, read_process, workload};
 use crate::clock::BootNs;
 
 /// How long what was read of a process may serve again, ns: a process stepping in a loop is read once.
@@ -19,8 +19,8 @@ pub struct Resolver {
     last: Option<(Identity, BootNs, Option<ProcessFacts>)>,
 }
 
-/// What a process cannot change without becoming another one, or being read again.
-type Identity = (u32, u32, u64, [u8; 16]);
+/// What a process cannot change without becoming another one, or being read again; and what was not read of it.
+type Identity = (u32, u32, u64, [u8; 16], KnownFacts);
 
 impl Resolver {
     /// Resolves by `/proc` and the cgroup tree at `cgroup_mount`.
@@ -30,22 +30,21 @@ impl Resolver {
 
     /// The process `task`, which did something at `at`. `cmdline`: as the kernel side read it, perhaps nothing.
     pub fn process(&mut self, task: &Task, cmdline: &Cmdline, at: BootNs) -> Actor {
-        let facts = self.facts(task, at);
+        let has_parent = task.flags & HAS_PARENT != 0;
+        let recorded_whole = recorded(cmdline).filter(|_| is_whole(cmdline));
+        let known = KnownFacts { cmdline: recorded_whole.is_some(), parent: has_parent };
+        let facts = self.facts(task, at, known);
         let by_id = || self.cgroups.path(task.cgroup_id).filter(|path| path != "/");
         let facts = facts.unwrap_or_default();
         let cgroup = facts.cgroup.clone().filter(|path| is_from_the_root(path)).or_else(by_id);
         let workload = workload(cgroup.as_deref().or(facts.cgroup.as_deref()).unwrap_or_default());
-        let has_parent = task.flags & HAS_PARENT != 0;
         Actor {
             kind: ActorKind::Process,
             pid: Some(task.tgid),
             tid: Some(task.tid),
             comm: Some(text(&task.comm)),
             exe: facts.exe,
-            cmdline: recorded(cmdline)
-                .filter(|_| is_whole(cmdline))
-                .or(facts.cmdline)
-                .or_else(|| recorded(cmdline)),
+            cmdline: recorded_whole.or(facts.cmdline).or_else(|| recorded(cmdline)),
             uid: Some(task.uid),
             gid: Some(task.gid),
             ppid: if has_parent { Some(task.ppid) } else { facts.ppid },
@@ -58,14 +57,14 @@ impl Resolver {
         }
     }
 
-    fn facts(&mut self, task: &Task, at: BootNs) -> Option<ProcessFacts> {
-        let identity = (task.tgid, task.uid, task.cgroup_id, task.comm);
+    fn facts(&mut self, task: &Task, at: BootNs, known: KnownFacts) -> Option<ProcessFacts> {
+        let identity = (task.tgid, task.uid, task.cgroup_id, task.comm, known);
         match &self.last {
-            Some((known, read, facts)) if *known == identity && at.0.abs_diff(read.0) < FRESH_NS => {
+            Some((whose, read, facts)) if *whose == identity && at.0.abs_diff(read.0) < FRESH_NS => {
                 facts.clone()
             }
             _ => {
-                let facts = if self.sees_all_pids { read_process(task.tgid, at) } else { None };
+                let facts = if self.sees_all_pids { read_process(task.tgid, at, known) } else { None };
                 self.last = Some((identity, at, facts.clone()));
                 facts
             }

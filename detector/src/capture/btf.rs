@@ -5,6 +5,8 @@
 
 use std::{fs, io, ops::Range, path::Path};
 
+use memchr::memmem;
+
 /// Where the kernel offers its types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
@@ -35,7 +37,6 @@ const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
-const KIND_FORWARD: u32 = 7;
 const KIND_TYPEDEF: u32 = 8;
 const KIND_VOLATILE: u32 = 9;
 const KIND_CONST: u32 = 10;
@@ -48,6 +49,8 @@ const KIND_DECL_TAG: u32 = 17;
 const KIND_TYPE_TAG: u32 = 18;
 const KIND_ENUM64: u32 = 19;
 
+/// Bytes common to all kinds: name, kind and count, size or type.
+const TYPE: usize = 12;
 /// Nesting of anonymous members and typedefs followed before the BTF is taken for malformed (a loop).
 const MAX_DEPTH: u32 = 32;
 
@@ -90,7 +93,7 @@ impl KernelBtf {
         let mut at = types.start;
         while at < types.end {
             positions.push(u32::try_from(at).map_err(|_| BtfError::Malformed("too large"))?);
-            at += 12 + trailing_bytes(word(&bytes, at + 4)?)?;
+            at += TYPE + trailing_bytes(word(&bytes, at + 4)?)?;
         }
         if at != types.end {
             return Err(BtfError::Malformed("cut short"));
@@ -107,28 +110,28 @@ impl KernelBtf {
     /// all that attaching asks for. A loader takes some 20 MiB for the types of a kernel, and searches them by name for each.
     pub fn digest(&self, names: &[&str]) -> Result<Vec<u8>, BtfError> {
         let too_large = |_| BtfError::Malformed("too large");
-        let (mut types, mut strings) = (Vec::new(), vec![0]);
+        // What is zero is a type of no kind.
+        let mut types = vec![0; self.positions.len() * TYPE];
+        let mut strings = vec![0];
         let mut end = 0;
-        for &position in self.positions.iter().skip(1) {
+        let wanted: Vec<_> = names.iter().map(|name| (*name, self.offsets(name))).collect();
+        for (place, &position) in (0..).step_by(TYPE).zip(self.positions.iter().skip(1)) {
             let at = position as usize;
             let info = self.word(at + 4)?;
-            let name = match kind(info) {
-                KIND_FUNC | KIND_TYPEDEF => {
-                    let name = self.word(at)?;
-                    names.iter().find(|wanted| self.is_called(name, wanted))
-                }
-                _ => None,
+            if !matches!(kind(info), KIND_FUNC | KIND_TYPEDEF) {
+                continue;
+            }
+            let name = self.word(at)?;
+            let Some((name, _)) = wanted.iter().find(|(_, offsets)| offsets.contains(&name)) else {
+                continue;
             };
-            let words = if let Some(name) = name {
-                let offset = u32::try_from(strings.len()).map_err(too_large)?;
-                strings.extend_from_slice(name.as_bytes());
-                strings.push(0);
-                end = types.len() + 12;
-                [offset, info, self.word(at + 8)?]
-            } else {
-                [0, KIND_FORWARD << 24, 0]
-            };
-            types.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+            let offset = u32::try_from(strings.len()).map_err(too_large)?;
+            strings.extend_from_slice(name.as_bytes());
+            strings.push(0);
+            end = place + TYPE;
+            for (to, word) in types[place..end].chunks_exact_mut(4).zip([offset, info, self.word(at + 8)?]) {
+                to.copy_from_slice(&word.to_le_bytes());
+            }
         }
         types.truncate(end);
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(too_large);
@@ -158,9 +161,10 @@ impl KernelBtf {
     }
 
     fn find_struct(&self, name: &str) -> Result<u32, BtfError> {
+        let offsets = self.offsets(name);
         for (id, &position) in self.positions.iter().enumerate().skip(1) {
             let at = position as usize;
-            if kind(self.word(at + 4)?) == KIND_STRUCT && self.is_called(self.word(at)?, name) {
+            if kind(self.word(at + 4)?) == KIND_STRUCT && offsets.contains(&self.word(at)?) {
                 return u32::try_from(id).map_err(|_| BtfError::Malformed("too large"));
             }
         }
@@ -182,7 +186,7 @@ impl KernelBtf {
             _ => return Ok(None),
         }
         for member in 0..(info & 0xffff) as usize {
-            let member = at + 12 + member * 12;
+            let member = at + TYPE + member * 12;
             let member_name = self.name(self.word(member)?);
             let member_type = self.word(member + 4)?;
             let raw = self.word(member + 8)?;
@@ -212,10 +216,11 @@ impl KernelBtf {
         }
     }
 
-    fn is_called(&self, at: u32, name: &str) -> bool {
-        let rest = self.bytes[self.strings.clone()].get(at as usize..).unwrap_or_default();
-        // Few names are as long.
-        rest.get(name.len()).is_none_or(|end| *end == 0) && rest.starts_with(name.as_bytes())
+    /// Where `name` stands among the strings; once, as a rule. Types are compared by that: a kernel has a hundred thousand.
+    fn offsets(&self, name: &str) -> Vec<u32> {
+        let strings = &self.bytes[self.strings.clone()];
+        let found = memmem::find_iter(strings, &[name.as_bytes(), b"\0"].concat()).collect::<Vec<_>>();
+        found.into_iter().filter_map(|at| u32::try_from(at).ok()).collect()
     }
 
     fn name(&self, at: u32) -> &[u8] {
@@ -228,7 +233,7 @@ fn kind(info: u32) -> u32 {
     (info >> 24) & 0x1f
 }
 
-/// Bytes after the 12 common to all kinds.
+/// Bytes after the [`TYPE`] common to all kinds.
 fn trailing_bytes(info: u32) -> Result<usize, BtfError> {
     let count = (info & 0xffff) as usize;
     Ok(match kind(info) {
@@ -319,9 +324,10 @@ mod tests {
                 assert!(digest.positions.len() <= btf.positions.len());
                 for name in names {
                     let of = |btf: &KernelBtf| {
-                        let is_it =
-                            |&&at: &&u32| at != 0 && btf.is_called(btf.word(at as usize).unwrap(), name);
-                        btf.positions.iter().position(|at| is_it(&at))
+                        let is_it = |&at: &u32| {
+                            at != 0 && btf.name(btf.word(at as usize).unwrap()) == name.as_bytes()
+                        };
+                        btf.positions.iter().position(is_it)
                     };
                     assert_eq!(of(&digest), of(&btf), "ids are what attaching goes by");
                     assert!(of(&btf).is_some());

@@ -1,7 +1,8 @@
 //! The real-time clock: an independent witness, to the second.
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -12,9 +13,10 @@ const CLASS: &str = "/sys/class/rtc";
 const ADJTIME: &str = "/etc/adjtime";
 
 /// An RTC that keeps UTC.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Rtc {
-    since_epoch: PathBuf,
+    /// Read anew from the beginning each time (sysfs); open, as a jump waits while it is read.
+    since_epoch: File,
 }
 
 impl Rtc {
@@ -32,12 +34,14 @@ impl Rtc {
         let sets_clock =
             |path: &&PathBuf| fs::read_to_string(path.join("hctosys")).is_ok_and(|text| text.trim() == "1");
         let best = clocks.iter().find(sets_clock).or(clocks.first())?;
-        Some(Self { since_epoch: best.join("since_epoch") })
+        Some(Self { since_epoch: File::open(best.join("since_epoch")).ok()? })
     }
 
     /// RTC − `CLOCK_BOOTTIME`, to within a second.
     pub fn offset<C: Clocks>(&self, clocks: &C) -> Option<OffsetNs> {
-        let seconds: i64 = fs::read_to_string(&self.since_epoch).ok()?.trim().parse().ok()?;
+        let mut text = [0; 32];
+        let length = self.since_epoch.read_at(&mut text, 0).ok()?;
+        let seconds: i64 = str::from_utf8(&text[..length]).ok()?.trim().parse().ok()?;
         let now = i64::try_from(clocks.boottime_ns()).ok()?;
         // It shows a second until that has passed: on average half of it has.
         Some(OffsetNs(seconds.checked_mul(1_000_000_000)?.checked_add(500_000_000)?.checked_sub(now)?))

@@ -102,15 +102,6 @@ pub struct Store {
     seen: Option<(Arc<str>, BootNs)>,
 }
 
-/// How many jumps there are and how large it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extent {
-    /// Jumps.
-    pub jumps: u64,
-    /// Bytes, the write-ahead log included.
-    pub bytes: u64,
-}
-
 impl Store {
     /// One that ends with the process.
     pub fn in_memory(retention: Retention) -> rusqlite::Result<Self> {
@@ -231,21 +222,22 @@ impl Store {
         Ok(gone)
     }
 
-    /// How many jumps there are and how large it is.
-    pub fn extent(&self) -> rusqlite::Result<Extent> {
-        let bytes = match &self.path {
-            Some(path) => ["", "-wal"]
-                .iter()
-                .filter_map(|end| std::fs::metadata(with_suffix(path, end)).ok())
-                .map(|file| file.len())
-                .sum(),
-            None => self.connection.query_row(
+    /// How many jumps there are.
+    pub fn jump_count(&self) -> u64 {
+        self.jumps
+    }
+
+    /// How large it is, bytes, the write-ahead log included.
+    pub fn bytes(&self) -> rusqlite::Result<u64> {
+        let Some(path) = &self.path else {
+            return self.connection.query_row(
                 "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
                 [],
                 |row| rows::unsigned(row, 0),
-            )?,
+            );
         };
-        Ok(Extent { jumps: self.jumps, bytes })
+        let files = ["", "-wal"].iter().filter_map(|end| std::fs::metadata(with_suffix(path, end)).ok());
+        Ok(files.map(|file| file.len()).sum())
     }
 
     /// Moves the write-ahead log into the database, as far as that is possible now.

@@ -11,7 +11,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::{Directory, DirectoryError, Left, Retention, Store, directory, with_suffix};
 
 /// Version of `schema.sql`.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
+
+/// What leads to each version from the one before, in their order.
+const UPGRADES: [(i64, &str); 3] = [
+    (2, include_str!("upgrade-2.sql")),
+    (3, include_str!("upgrade-3.sql")),
+    (4, include_str!("upgrade-4.sql")),
+];
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -69,12 +76,11 @@ pub fn open(directory: &Directory, retention: Retention) -> Result<(Store, Left)
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
     match found {
         0 => create(&connection).map_err(failed)?,
-        1 => {
-            let both = concat!(include_str!("upgrade-2.sql"), include_str!("upgrade-3.sql"));
-            upgrade(&connection, both).map_err(failed)?;
-        }
-        2 => upgrade(&connection, include_str!("upgrade-3.sql")).map_err(failed)?,
         VERSION => {}
+        1..VERSION => {
+            let upgrades = UPGRADES.iter().filter(|(to, _)| *to > found).map(|(_, statements)| *statements);
+            upgrade(&connection, &upgrades.collect::<String>()).map_err(failed)?;
+        }
         found => return Err(OpenError::Later { path, found }),
     }
     let store = Store::new(connection, Some(path.clone()), retention).map_err(failed)?;

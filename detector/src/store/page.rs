@@ -35,6 +35,11 @@ pub struct Burst {
     pub duration_ns: u64,
 }
 
+/// Of one burst, by its first jump and by the index of the others.
+pub(super) const BURST: &str = "SELECT min(sequence), max(sequence), count(*), sum(delta_ns), max(boottime_ns) - \
+                                min(boottime_ns) FROM jumps WHERE (sequence = ?1 AND burst = ?1) OR (burst = ?1 AND \
+                                burst <> sequence)";
+
 impl Store {
     /// At most `limit` jumps.
     pub fn jumps(&self, order: Order, limit: u32) -> rusqlite::Result<Vec<Jump>> {
@@ -65,21 +70,16 @@ impl Store {
 
     /// The burst that begins with that jump, as far as it is still stored.
     pub fn burst(&self, first: u64) -> rusqlite::Result<Option<Burst>> {
-        self.connection.query_row(
-            "SELECT min(sequence), max(sequence), count(*), sum(delta_ns), max(boottime_ns) - min(boottime_ns) FROM \
-             jumps WHERE burst = ?",
-            [signed(first)],
-            |row| {
-                let Some(_) = row.get::<_, Option<i64>>(0)? else { return Ok(None) };
-                Ok(Some(Burst {
-                    first: rows::unsigned(row, 0)?,
-                    last: rows::unsigned(row, 1)?,
-                    steps: rows::unsigned(row, 2)?,
-                    delta_ns: row.get(3)?,
-                    duration_ns: rows::unsigned(row, 4)?,
-                }))
-            },
-        )
+        self.connection.query_row(BURST, [signed(first)], |row| {
+            let Some(_) = row.get::<_, Option<i64>>(0)? else { return Ok(None) };
+            Ok(Some(Burst {
+                first: rows::unsigned(row, 0)?,
+                last: rows::unsigned(row, 1)?,
+                steps: rows::unsigned(row, 2)?,
+                delta_ns: row.get(3)?,
+                duration_ns: rows::unsigned(row, 4)?,
+            }))
+        })
     }
 
     /// The impacts of one jump.

@@ -1,4 +1,4 @@
--- timejump's store, schema version 3 (PRAGMA user_version).
+-- timejump's store, schema version 4 (PRAGMA user_version).
 --
 -- For people: `sqlite3 -readonly timejump.db 'SELECT * FROM history'`.
 -- Times: `boottime_ns` is CLOCK_BOOTTIME since the boot `boot_id`; a wall time is an offset plus a boottime.
@@ -24,7 +24,7 @@ CREATE TABLE jumps (
     window          TEXT,                           -- JSON object: when it can have happened, if nobody watched
     lived_ns        INTEGER NOT NULL                -- uptime of the machine that this store has seen by then
 ) STRICT;
-CREATE INDEX jumps_by_burst ON jumps (burst);
+CREATE INDEX jumps_by_burst ON jumps (burst) WHERE burst <> sequence; -- most are alone
 
 CREATE TABLE excursions (
     id              INTEGER PRIMARY KEY,

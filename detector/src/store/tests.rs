@@ -145,7 +145,7 @@ fn retention_by_count_and_by_uptime() {
     let mut store = Store::in_memory(Retention { jumps: 3, age: Duration::from_micros(5) }).unwrap();
     append(&mut store, (1..=5).map(|n| jump(n, 5)));
     assert_eq!(store.retain().unwrap(), 2);
-    assert_eq!(store.extent().unwrap().jumps, 3);
+    assert_eq!(store.jump_count(), 3);
     // The machine lives on; then another boot adds its own uptime.
     store.append(&[], Some(&continuity(8_200))).unwrap();
     assert_eq!(store.retain().unwrap(), 1, "uptime 7200; jump 3 came at 2000, 4 at 3000");
@@ -237,6 +237,7 @@ fn a_damaged_database_is_set_aside() {
 #[test]
 fn earlier_schemas_are_brought_up() {
     for (version, takes_away) in [
+        (3, "DROP INDEX jumps_by_burst; CREATE INDEX jumps_by_burst ON jumps (burst);"),
         (2, "DROP TABLE deliveries; DROP TABLE remedies;"),
         (
             1,
@@ -254,7 +255,23 @@ fn earlier_schemas_are_brought_up() {
         let (mut store, left) = open(&directory, Retention::default()).unwrap();
         assert_eq!((left.last_sequence, &left.deliveries[..]), (1, &[][..]), "from version {version}");
         store.append(&[(2, Kept::Impact(impact(1)))], None).unwrap();
+        let index = "SELECT sql FROM sqlite_schema WHERE name = 'jumps_by_burst'";
+        let index: String = store.connection.query_row(index, [], |row| row.get(0)).unwrap();
+        assert!(index.ends_with("WHERE burst <> sequence"), "from version {version}: {index}");
     }
+}
+
+#[test]
+fn a_burst_is_found_without_looking_at_all_jumps() {
+    let mut store = Store::in_memory(Retention::default()).unwrap();
+    let of = |sequence, burst| Jump { burst, ..jump(sequence, 5) };
+    append(&mut store, [of(1, 1), of(2, 2), of(3, 2), of(4, 2), of(5, 5)]);
+    let found = |first| store.burst(first).unwrap().map(|burst| (burst.first, burst.last, burst.steps));
+    assert_eq!([1, 2, 3, 5, 6].map(found), [Some((1, 1, 1)), Some((2, 4, 3)), None, Some((5, 5, 1)), None]);
+    let mut plan = store.connection.prepare(&format!("EXPLAIN QUERY PLAN {}", page::BURST)).unwrap();
+    let steps: Vec<String> = plan.query_map([1], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+    assert!(steps.iter().any(|step| step.contains("jumps_by_burst")), "{steps:?}");
+    assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{steps:?}");
 }
 
 #[test]

@@ -82,7 +82,8 @@ impl Clerk {
             since_retained: RETAIN_EVERY,
         };
         clerk.retain();
-        clerk.measure();
+        clerk.report();
+        clerk.weigh();
         clerk
     }
 
@@ -168,6 +169,7 @@ impl Clerk {
             self.write_deliveries();
             self.retain();
         }
+        self.weigh();
     }
 
     fn note_last_told(&self, out: &[Arc<Told>]) {
@@ -211,7 +213,7 @@ impl Clerk {
                 })
             }
         };
-        self.measure();
+        self.report();
         news.map(|(kind, message)| {
             tracing::warn!("{message}");
             let alarm = Message::Alarm(Alarm { kind: kind.into(), message });
@@ -318,16 +320,22 @@ impl Clerk {
         }
     }
 
-    fn measure(&mut self) {
-        let extent = lock(&self.store).extent();
+    /// How it stands: known to whoever is told of something.
+    fn report(&self) {
+        let jumps = lock(&self.store).jump_count();
         let mut report = lock(&self.shared.report);
-        if let Ok(extent) = extent {
-            (report.jumps, report.bytes) = (extent.jumps, extent.bytes);
-        }
+        report.jumps = jumps;
         report.backlog = u64::try_from(self.backlog.len()).unwrap_or(u64::MAX);
         report.unstored = self.unstored;
         if report.path.is_some() {
             report.state = self.trouble.clone().unwrap_or_else(|| "ok".to_owned());
+        }
+    }
+
+    fn weigh(&self) {
+        let bytes = lock(&self.store).bytes();
+        if let Ok(bytes) = bytes {
+            lock(&self.shared.report).bytes = bytes;
         }
     }
 }
