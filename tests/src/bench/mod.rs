@@ -110,7 +110,7 @@ fn compare(stage: &Stage) -> Result<Said> {
         compared::million(&million),
     ]
     .join("\n");
-    let goals = compared::goals(&latency, &rest, &start, &loaded, &million);
+    let goals = compared::goals(&latency.all, &rest, &start, &loaded, &million);
     let figures = serde_json::json!({
         "start": start, "latency": latency, "rest": rest, "loaded": loaded, "million": million
     });

@@ -7,9 +7,9 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::super::figures::Spread;
-use super::super::say;
+use super::super::{say, steps};
 use super::stepper::Stepper;
-use super::{TIMED, Watch};
+use super::{TIMED, Watch, Who};
 use crate::stage::Stage;
 
 /// All by turns, so that whatever drifts touches all alike.
@@ -18,6 +18,7 @@ const ROUNDS: u64 = 2;
 const WARM_UP: u64 = 10;
 /// Steps that are measured in each round: an even number.
 const STEPS: u64 = 100;
+const HAND_OVERS: u64 = 300;
 const APART: Duration = Duration::from_millis(20);
 
 /// How long one of them takes to tell.
@@ -27,23 +28,36 @@ pub struct Latency {
     pub who: String,
     /// From right before the call until the consumer has it.
     pub ns: Spread,
+    /// Until it is on standard output, where consumers have another way.
+    pub line_ns: Option<Spread>,
+}
+
+/// All of them, and what nobody can do without.
+#[derive(Debug, Serialize)]
+pub struct Latencies {
+    /// timejump first.
+    pub all: Vec<Latency>,
+    /// A byte through a pipe to a thread that waits for it.
+    pub hand_over_ns: Spread,
 }
 
 /// Measures all.
-pub fn measure(stage: &Stage) -> Result<Vec<Latency>> {
-    let mut samples = TIMED.map(|_| Vec::new());
+pub fn measure(stage: &Stage) -> Result<Latencies> {
+    let hand_over_ns = Spread::of(steps::hand_overs(HAND_OVERS)?)?;
+    let mut samples = TIMED.map(|_| (Vec::new(), Vec::new()));
     for round in 1..=ROUNDS {
-        for (samples, who) in samples.iter_mut().zip(TIMED) {
+        for ((samples, of_lines), who) in samples.iter_mut().zip(TIMED) {
             say(&format!("latency, round {round} of {ROUNDS}: {}", who.name()));
             let mut watch = Watch::start(stage, who)?;
             watch.watches(stage)?;
-            watch.begin()?;
+            watch.begin(stage)?;
             let mut stepper = Stepper::start(stage)?;
             let before = samples.len();
             for number in 0..WARM_UP + STEPS {
-                let took = watch.timed(&mut stepper, number)?;
+                let (took, to_line) = watch.timed(&mut stepper, number)?;
                 if number >= WARM_UP {
                     samples.push(took);
+                    of_lines.extend(to_line);
                 }
                 sleep(APART);
             }
@@ -52,9 +66,10 @@ pub fn measure(stage: &Stage) -> Result<Vec<Latency>> {
             say(&format!("latency, round {round}: {}: median {} µs", who.name(), ns.median / 1_000));
         }
     }
-    TIMED
-        .iter()
-        .zip(samples)
-        .map(|(who, samples)| Ok(Latency { who: who.name(), ns: Spread::of(samples)? }))
-        .collect()
+    let of = |(who, (samples, of_lines)): (&Who, (Vec<i64>, Vec<i64>))| {
+        let line_ns = (!of_lines.is_empty()).then(|| Spread::of(of_lines)).transpose()?;
+        Ok(Latency { who: who.name(), ns: Spread::of(samples)?, line_ns })
+    };
+    let all = TIMED.iter().zip(samples).map(of).collect::<Result<_>>()?;
+    Ok(Latencies { all, hand_over_ns })
 }

@@ -4,6 +4,7 @@
 mod auditd;
 mod bpftrace;
 pub mod cost;
+mod follower;
 pub mod latency;
 pub mod rest;
 pub mod start;
@@ -17,9 +18,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 pub use self::auditd::relay;
-use self::{auditd::Auditd, bpftrace::Bpftrace, stepper::Stepper};
+use self::{auditd::Auditd, bpftrace::Bpftrace, follower::Follower, stepper::Stepper};
 use super::board::Board;
-use super::consumers::Consumers;
 use super::steps::SETTLED;
 use super::subject::{Keep, STDOUT, Subject};
 use crate::report::Expect;
@@ -30,6 +30,10 @@ use crate::sys::clock::{Deadline, boot_ns};
 const START: Duration = Duration::from_mins(2);
 /// Between two steps that ask whether somebody watches yet.
 const ASK: Duration = Duration::from_millis(5);
+
+/// The board's columns of timejump: standard output, and its consumer.
+const COLUMNS: usize = 2;
+const CONSUMER: usize = 1 + STDOUT;
 
 /// Who watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,13 +67,13 @@ impl Who {
 
 /// Somebody who watches.
 pub struct Watch {
-    /// Where what is told is noted: a column for the consumer, and one for timejump's standard output.
+    /// Where what is told is noted: a column for what comes on standard output, and one for timejump's consumer.
     pub board: Arc<Board>,
     kind: Kind,
 }
 
 enum Kind {
-    Timejump(Box<Subject>, Option<Consumers>),
+    Timejump(Box<Subject>, Option<Follower>),
     Bpftrace(Bpftrace),
     Auditd(Auditd),
 }
@@ -117,11 +121,11 @@ impl Watch {
     }
 
     /// Lets what is on its way come, and begins to note anew, for one consumer.
-    pub fn begin(&mut self) -> Result<()> {
+    pub fn begin(&mut self, stage: &Stage) -> Result<()> {
         sleep(SETTLED);
-        if let Kind::Timejump(subject, consumers) = &mut self.kind {
-            self.board.clear(2);
-            *consumers = Some(Consumers::follow(&subject.address(), 1, &self.board, 1 + STDOUT)?);
+        if let Kind::Timejump(subject, follower) = &mut self.kind {
+            self.board.clear(COLUMNS);
+            *follower = Some(Follower::start(stage, subject, &self.board, CONSUMER)?);
             sleep(SETTLED);
         } else {
             self.board.clear(1);
@@ -129,13 +133,15 @@ impl Watch {
         Ok(())
     }
 
-    /// Makes a step and waits until it is told; how long that took to the consumer, ns.
-    pub fn timed(&self, stepper: &mut Stepper, number: u64) -> Result<i64> {
-        let columns = if matches!(self.kind, Kind::Timejump(..)) { 2 } else { 1 };
-        self.board.await_more(columns);
+    /// Makes a step and waits until it is told; how long that took to the consumer, and to standard output where that is another way,
+    /// ns.
+    pub fn timed(&self, stepper: &mut Stepper, number: u64) -> Result<(i64, Option<i64>)> {
+        let has_two_ways = matches!(self.kind, Kind::Timejump(..));
+        self.board.await_more(if has_two_ways { 2 } else { 1 });
         let began = stepper.step(number)?;
         self.board.wait()?;
-        Ok(self.board.last_of(usize::try_from(columns)? - 1).context("a consumer was told")? - began)
+        let to = |column| anyhow::Ok(self.board.last_of(column).context("it was told")? - began);
+        if has_two_ways { Ok((to(CONSUMER)?, Some(to(STDOUT)?))) } else { Ok((to(STDOUT)?, None)) }
     }
 
     /// Whose memory and processor time is its.
@@ -150,8 +156,8 @@ impl Watch {
     /// Ends it.
     pub fn stop(self) -> Result<()> {
         match self.kind {
-            Kind::Timejump(subject, consumers) => {
-                drop(consumers);
+            Kind::Timejump(subject, follower) => {
+                drop(follower);
                 subject.stop(&Expect { may_lag: true, ..Expect::default() }).map(drop)
             }
             Kind::Bpftrace(bpftrace) => bpftrace.stop(),

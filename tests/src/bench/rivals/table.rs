@@ -1,12 +1,12 @@
 //! The comparison for people, and the goals that it is held against.
 
-use super::super::figures::{Ratio, Unit, time};
+use super::super::figures::{Ratio, Spread, Unit, time};
 use super::super::goal::Goal;
 use super::super::loaded::Loaded;
 use super::super::million::Million;
 use super::super::table::{aligned, row};
 use super::cost::Cost;
-use super::latency::Latency;
+use super::latency::{Latencies, Latency};
 use super::rest::Rest;
 use super::start::Start;
 
@@ -18,20 +18,27 @@ const RESIDENT: [i64; 2] = [16 << 10, 32 << 10];
 const START_NS: i64 = 200_000_000;
 
 /// How long each of them takes to tell.
-pub fn latencies(all: &[Latency], unit: Unit) -> String {
+pub fn latencies(Latencies { all, hand_over_ns }: &Latencies, unit: Unit) -> String {
     let first = all.first().map_or(0, |latency| latency.ns.p99);
     let middle = all.first().map_or(0, |latency| latency.ns.median);
     let mut rows = vec![row(["", "median", "99 %", "median /", "99 % /"])];
     rows.push(row(["", "", "", "timejump's", "timejump's"]));
-    for Latency { who, ns } in all {
+    let mut add = |who: String, ns: &Spread| {
         rows.push(row([
-            who.clone(),
+            who,
             unit.text(ns.median),
             unit.text(ns.p99),
             Ratio::of(ns.median, middle).to_string(),
             Ratio::of(ns.p99, first).to_string(),
         ]));
+    };
+    for Latency { who, ns, line_ns } in all {
+        add(who.clone(), ns);
+        if let Some(ns) = line_ns {
+            add(format!("{who}, its own line"), ns);
+        }
     }
+    add("a byte through a pipe".to_owned(), hand_over_ns);
     let note = unit.note();
     format!("LATENCY: from right before clock_settime until the consumer has it{note}\n{}", aligned(&rows))
 }
