@@ -13,7 +13,7 @@ pub const CODE_RANGES: usize = 8;
 
 /// 1 for an address of the kernel's behind `begin` and up to `end`, both the kernel's or both 0; else 0. Without a branch: the
 /// verifier would follow both ways of each.
-#[inline(always)]
+#[inline]
 pub const fn is_within(address: u64, begin: u64, end: u64) -> u64 {
     (begin.wrapping_sub(address) & !end.wrapping_sub(address)) >> 63
 }
