@@ -11,4 +11,4 @@ mod tunnel;
 pub use access::{FleetError, Target, cluster_client};
 pub use follow::{FleetTable, News, Wanted, follow_fleet};
 pub use nodes::{NodeStanding, NodeState, Survey, nodes_screen, survey};
-pub use pod::PodFacts;
+pub use pod::DaemonPod;

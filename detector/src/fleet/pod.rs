@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// One pod of the DaemonSet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PodFacts {
+pub struct DaemonPod {
     /// Its name.
     pub name: String,
     /// Its uid.
@@ -27,7 +27,7 @@ pub struct PodFacts {
     created: Option<Timestamp>,
 }
 
-impl PodFacts {
+impl DaemonPod {
     /// Of one that has a node.
     pub(super) fn of(pod: &Pod) -> Option<Self> {
         let node = pod.spec.as_ref()?.node_name.clone().filter(|node| !node.is_empty())?;
@@ -59,8 +59,8 @@ impl PodFacts {
 }
 
 /// The pod to ask of each node: during an update there may be two.
-pub(super) fn chosen<'a>(pods: impl IntoIterator<Item = &'a PodFacts>) -> BTreeMap<&'a str, &'a PodFacts> {
-    let mut chosen: BTreeMap<&str, &PodFacts> = BTreeMap::new();
+pub(super) fn chosen<'a>(pods: impl IntoIterator<Item = &'a DaemonPod>) -> BTreeMap<&'a str, &'a DaemonPod> {
+    let mut chosen: BTreeMap<&str, &DaemonPod> = BTreeMap::new();
     for pod in pods {
         let best = chosen.entry(&pod.node).or_insert(pod);
         if pod.promise() > best.promise() {
@@ -76,18 +76,18 @@ mod tests {
 
     use super::*;
 
-    fn pod(value: serde_json::Value) -> Option<PodFacts> {
-        PodFacts::of(&serde_json::from_value(value).unwrap())
+    fn pod(value: serde_json::Value) -> Option<DaemonPod> {
+        DaemonPod::of(&serde_json::from_value(value).unwrap())
     }
 
-    fn named(name: &str, running: bool, ending: bool, second: i64) -> PodFacts {
-        PodFacts {
+    fn named(name: &str, running: bool, ending: bool, second: i64) -> DaemonPod {
+        DaemonPod {
             name: name.into(),
             node: "n".into(),
             running,
             ending,
             created: Timestamp::from_second(second).ok(),
-            ..PodFacts::default()
+            ..DaemonPod::default()
         }
     }
 
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn of_two_the_one_that_runs_and_stays() {
-        let choose = |pods: &[PodFacts]| chosen(pods)["n"].name.clone();
+        let choose = |pods: &[DaemonPod]| chosen(pods)["n"].name.clone();
         assert_eq!(choose(&[named("old", true, true, 1), named("new", true, false, 0)]), "new");
         assert_eq!(choose(&[named("old", true, true, 1), named("new", false, false, 2)]), "old");
         assert_eq!(choose(&[named("b", true, false, 2), named("a", true, false, 1)]), "b");

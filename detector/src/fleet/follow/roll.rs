@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::watcher::Event;
 
-use super::super::pod::{PodFacts, chosen};
+use super::super::pod::{DaemonPod, chosen};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// This pod is the one of its node.
-    Runs(PodFacts),
+    Runs(DaemonPod),
     /// A node has none that runs.
     Gone(String),
 }
@@ -19,10 +19,10 @@ pub(super) enum Change {
 /// The pods, by their names.
 #[derive(Debug, Default)]
 pub(super) struct Roll {
-    pods: BTreeMap<String, PodFacts>,
+    pods: BTreeMap<String, DaemonPod>,
     /// What is being listed anew.
-    listing: Option<BTreeMap<String, PodFacts>>,
-    runs: BTreeMap<String, PodFacts>,
+    listing: Option<BTreeMap<String, DaemonPod>>,
+    runs: BTreeMap<String, DaemonPod>,
 }
 
 impl Roll {
@@ -34,13 +34,13 @@ impl Roll {
                 return None;
             }
             Event::InitApply(pod) => {
-                let facts = PodFacts::of(&pod)?;
+                let facts = DaemonPod::of(&pod)?;
                 self.listing.get_or_insert_default().insert(facts.name.clone(), facts);
                 return None;
             }
             Event::InitDone => self.pods = self.listing.take().unwrap_or_default(),
             Event::Apply(pod) => {
-                let facts = PodFacts::of(&pod)?;
+                let facts = DaemonPod::of(&pod)?;
                 self.pods.insert(facts.name.clone(), facts);
             }
             Event::Delete(pod) => {
@@ -51,14 +51,14 @@ impl Roll {
     }
 
     fn changes(&mut self) -> Vec<Change> {
-        let runs: BTreeMap<String, PodFacts> = chosen(self.pods.values())
+        let runs: BTreeMap<String, DaemonPod> = chosen(self.pods.values())
             .into_iter()
             .filter(|(_, pod)| pod.running)
             .map(|(node, pod)| (node.to_owned(), pod.clone()))
             .collect();
         let gone: BTreeSet<&String> = self.runs.keys().filter(|node| !runs.contains_key(*node)).collect();
         let mut changes: Vec<_> = gone.into_iter().cloned().map(Change::Gone).collect();
-        let is_news = |(node, pod): &(&String, &PodFacts)| self.runs.get(*node) != Some(*pod);
+        let is_news = |(node, pod): &(&String, &DaemonPod)| self.runs.get(*node) != Some(*pod);
         changes.extend(runs.iter().filter(is_news).map(|(_, pod)| Change::Runs(pod.clone())));
         self.runs = runs;
         changes

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::{
     super::{
         FleetError, Target,
-        pod::{PodFacts, chosen},
+        pod::{DaemonPod, chosen},
         tunnel::{TunnelError, connect},
     },
     standing::{Answers, Asked, Condition, NodeStanding},
@@ -48,12 +48,12 @@ pub async fn survey(client: &Client, target: &Target) -> Result<Survey, FleetErr
         all::<Node>(&of_nodes, ListParams::default()),
     );
     let found = found.map_err(|trouble| FleetError::Pods { namespace: target.namespace.clone(), trouble })?;
-    let facts: Vec<PodFacts> = found.iter().filter_map(PodFacts::of).collect();
+    let facts: Vec<DaemonPod> = found.iter().filter_map(DaemonPod::of).collect();
     let (nodes, nodes_unknown) = match nodes {
         Ok(nodes) => (nodes, None),
         Err(trouble) => (Vec::new(), Some(trouble)),
     };
-    let mut known: BTreeMap<String, (Option<PodFacts>, Option<Condition>)> = nodes
+    let mut known: BTreeMap<String, (Option<DaemonPod>, Option<Condition>)> = nodes
         .into_iter()
         .filter_map(|node| Some((node.metadata.name.clone()?, (None, Condition::of(&node)))))
         .collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Node;
 use serde::Serialize;
 
-use super::super::pod::PodFacts;
+use super::super::pod::DaemonPod;
 use crate::{
     capture::{Rung, StepPath},
     clock::{BootNs, DeltaNs, WallNs, span},
@@ -56,7 +56,7 @@ pub struct NodeStanding {
     /// What is wrong.
     pub why: Vec<String>,
     /// Its pod of ours.
-    pub pod: Option<PodFacts>,
+    pub pod: Option<DaemonPod>,
     /// What its Node object says of jumps.
     pub condition: Option<Condition>,
     /// What its daemon says.
@@ -192,7 +192,7 @@ impl NodeStanding {
     /// From all that is known of it.
     pub(super) fn new(
         node: String,
-        pod: Option<PodFacts>,
+        pod: Option<DaemonPod>,
         condition: Option<Condition>,
         asked: Asked,
     ) -> Self {
