@@ -3,12 +3,18 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
 use crate::lines::{Jump, Line, Status};
+use crate::sys::clock::Deadline;
 use crate::sys::process;
+
+/// How long consumers may take to follow.
+const PATIENCE: Duration = Duration::from_secs(200);
 
 /// One command's program and the daemon it is for.
 #[derive(Debug, Clone)]
@@ -60,12 +66,23 @@ impl Cli {
     /// Follows the stream, into `file`.
     pub fn watch(&self, file: &Path, words: &[&str]) -> Result<Watcher> {
         let output = File::create(file).with_context(|| file.display().to_string())?;
-        let child = self
-            .command(&[&["watch", "-o", "json", "--all", "--once"], words].concat())
-            .stdout(output)
-            .spawn()
-            .context("start timejump watch")?;
-        Ok(Watcher { child, file: file.to_owned() })
+        Ok(Watcher { child: self.watch_into(output.into(), words)?, file: file.to_owned() })
+    }
+
+    /// Follows the stream, into `output`.
+    pub fn watch_into(&self, output: Stdio, words: &[&str]) -> Result<Child> {
+        let mut command = self.command(&[&["watch", "-o", "json", "--all", "--once"], words].concat());
+        command.stdout(output).spawn().context("start timejump watch")
+    }
+
+    /// Waits until so many consumers follow.
+    pub fn wait_for_consumers(&self, wanted: u64) -> Result<()> {
+        let deadline = Deadline::after(PATIENCE);
+        while self.status()?.daemon.context("a daemon's status")?.consumers.now != wanted {
+            ensure!(!deadline.passed(), "there should be {wanted} consumers");
+            sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 }
 

@@ -219,8 +219,8 @@ impl KernelBtf {
     /// Where `name` stands among the strings; once, as a rule. Types are compared by that: a kernel has a hundred thousand.
     fn offsets(&self, name: &str) -> Vec<u32> {
         let strings = &self.bytes[self.strings.clone()];
-        let found = memmem::find_iter(strings, &[name.as_bytes(), b"\0"].concat()).collect::<Vec<_>>();
-        found.into_iter().filter_map(|at| u32::try_from(at).ok()).collect()
+        let whole = [name.as_bytes(), b"\0"].concat();
+        memmem::find_iter(strings, &whole).filter_map(|at| u32::try_from(at).ok()).collect()
     }
 
     fn name(&self, at: u32) -> &[u8] {

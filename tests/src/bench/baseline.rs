@@ -3,7 +3,6 @@
 use anyhow::{Result, bail};
 use rustix::process::Signal;
 use serde::Serialize;
-use timejump::deliver::ConsumersReport;
 use timejump::deliver::grpc::{Address, Client};
 
 use super::figures::{Ratio, Spread};
@@ -98,10 +97,10 @@ fn round_trips(address: &Address) -> Result<Vec<i64>> {
     })
 }
 
-/// Those who follow, as the daemon counts them.
-pub fn consumers(address: &Address) -> Result<ConsumersReport> {
+/// Entries that consumers were too slow for, as the daemon counts them.
+pub fn lagged(address: &Address) -> Result<u64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let status = runtime.block_on(async { Client::connect(address, None).await?.status().await })?;
     let Some(daemon) = status.daemon else { bail!("a daemon's status tells of the daemon") };
-    Ok(daemon.consumers)
+    Ok(daemon.consumers.lagged)
 }

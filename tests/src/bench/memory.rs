@@ -116,7 +116,7 @@ fn half_stuck(stage: &Stage, subject: &Subject) -> Result<Stuck> {
         }
         subject.board.wait()?;
         looks.push(Usage::at_rest(subject)?);
-        missed.push(baseline::consumers(&subject.address())?.lagged);
+        missed.push(baseline::lagged(&subject.address())?);
     }
     let (full, later) = (looks[LOOKS - 2], looks[LOOKS - 1]);
     let grown = Usage {

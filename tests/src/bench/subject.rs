@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use timejump::deliver::grpc::Address;
 
 use super::board::Board;
+use crate::cli::Cli;
 use crate::lines::Line;
 use crate::report::{Expect, Report};
 use crate::stage::Stage;
@@ -93,6 +94,11 @@ impl Subject {
     /// Where it can be followed.
     pub fn address(&self) -> Address {
         Address::Unix(self.socket.clone())
+    }
+
+    /// Its other commands.
+    pub fn cli(&self, stage: &Stage) -> Cli {
+        Cli { timejump: stage.bench.timejump.clone(), socket: self.socket.clone() }
     }
 
     /// Sends it a signal.

@@ -24,16 +24,6 @@ fn cli(stage: &Stage, daemon: &Daemon) -> Cli {
     Cli { timejump: stage.bench.timejump.clone(), socket: daemon.socket() }
 }
 
-/// Waits until so many consumers follow.
-fn wait_for_consumers(cli: &Cli, wanted: u64) -> Result<()> {
-    let deadline = Deadline::after(PATIENCE);
-    while cli.status()?.daemon.context("a daemon's status")?.consumers.now != wanted {
-        ensure!(!deadline.passed(), "there should be {wanted} consumers");
-        sleep(Duration::from_millis(20));
-    }
-    Ok(())
-}
-
 fn wait_for_jumps(watcher: &Watcher, wanted: usize) -> Result<()> {
     let deadline = Deadline::after(PATIENCE);
     while watcher.jumps()?.len() < wanted {
@@ -54,7 +44,7 @@ pub(super) fn replay_then_live(stage: &Stage) -> Result<()> {
         let file = stage.bench.dir.join(format!("watch-{number}"));
         watchers.push(cli.watch(&file, &["--from", "0"])?);
     }
-    wait_for_consumers(&cli, 4)?;
+    cli.wait_for_consumers(4)?;
     sleep(Duration::from_secs(1));
     let (_, made) = churn.end()?;
     let made = usize::try_from(made)?;
@@ -86,7 +76,7 @@ pub(super) fn stuck_consumer(stage: &Stage) -> Result<()> {
     let cli = cli(stage, &daemon);
     let stuck = cli.watch(&stage.bench.dir.join("stuck"), &[])?;
     let healthy = cli.watch(&stage.bench.dir.join("healthy"), &[])?;
-    wait_for_consumers(&cli, 2)?;
+    cli.wait_for_consumers(2)?;
     stuck.signal(Signal::STOP)?;
     let churn = Churn::start(stage)?;
     // Until its queue, and all buffers on the way to it, are full.
@@ -155,7 +145,7 @@ pub(super) fn there_and_back(stage: &Stage) -> Result<()> {
     let mut daemon = stage.daemon()?;
     let cli = cli(stage, &daemon);
     let backward = cli.watch(&stage.bench.dir.join("backward"), &["--direction", "backward"])?;
-    wait_for_consumers(&cli, 1)?;
+    cli.wait_for_consumers(1)?;
     let day = 86_400 * seconds(1);
     Way::ClockSettime.perform(&stage.guest, 55 * day)?;
     Way::AdjtimexNano.perform(&stage.guest, 250_000)?;

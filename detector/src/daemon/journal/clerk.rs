@@ -145,7 +145,11 @@ impl Clerk {
                 }
             }
         }
-        out.extend(self.store());
+        let is_something_to_store =
+            !self.backlog.is_empty() || self.now.is_some() || !self.delivered.is_empty();
+        if is_something_to_store {
+            out.extend(self.store());
+        }
         if self.trouble.is_some() {
             self.note_last_told(&out);
         }
@@ -169,7 +173,9 @@ impl Clerk {
             self.write_deliveries();
             self.retain();
         }
-        self.weigh();
+        if is_something_to_store {
+            self.weigh();
+        }
     }
 
     fn note_last_told(&self, out: &[Arc<Told>]) {
@@ -183,9 +189,6 @@ impl Clerk {
 
     /// Writes the backlog. Tells of trouble (alarm `store`), and of its end (`store_recovered`).
     fn store(&mut self) -> Option<Arc<Told>> {
-        if self.backlog.is_empty() && self.now.is_none() && self.delivered.is_empty() {
-            return None;
-        }
         self.backlog.make_contiguous();
         let result = self.write();
         let news = match result {
@@ -332,6 +335,7 @@ impl Clerk {
         }
     }
 
+    /// Asks the file system, which nobody waits for.
     fn weigh(&self) {
         let bytes = lock(&self.store).bytes();
         if let Ok(bytes) = bytes {

@@ -1,22 +1,15 @@
 //! A consumer as one would run it: `timejump watch`, a client of the gRPC stream, with a pipe as its standard output.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::thread::{self, sleep};
-use std::time::Duration;
+use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use super::super::baseline;
 use super::super::board::Board;
-use super::super::subject::Subject;
-use crate::stage::Stage;
-use crate::sys::clock::{Deadline, boot_ns};
-
-/// How long it may take to follow.
-const START: Duration = Duration::from_mins(1);
-const ASK: Duration = Duration::from_millis(100);
+use crate::cli::Cli;
+use crate::sys::clock::boot_ns;
 
 /// A running one.
 pub struct Follower {
@@ -25,13 +18,10 @@ pub struct Follower {
 
 impl Follower {
     /// Starts one that notes what it prints in `column` of `board`. Returns once it follows.
-    pub fn start(stage: &Stage, subject: &Subject, board: &Arc<Board>, column: usize) -> Result<Self> {
-        let address = subject.address();
-        let mut command = Command::new(&stage.bench.timejump);
-        command.args(["watch", "-o", "json", "--all", "--once", "--address"]).arg(address.to_string());
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("timejump watch")?;
+    pub fn start(cli: &Cli, board: &Arc<Board>, column: usize) -> Result<Self> {
+        let mut child = cli.watch_into(Stdio::piped(), &[])?;
         let output = child.stdout.take().context("its stdout is piped")?;
+        let follower = Self { child };
         let board = Arc::clone(board);
         // Ends with the program, of which nobody wants the rest.
         thread::Builder::new().name("follower".into()).spawn(move || {
@@ -41,12 +31,7 @@ impl Follower {
                 board.came(column, number, boot_ns());
             }
         })?;
-        let follower = Self { child };
-        let deadline = Deadline::after(START);
-        while baseline::consumers(&address)?.now == 0 {
-            ensure!(!deadline.passed(), "nobody follows after {START:?}");
-            sleep(ASK);
-        }
+        cli.wait_for_consumers(1)?;
         Ok(follower)
     }
 }

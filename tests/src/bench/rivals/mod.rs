@@ -31,10 +31,6 @@ const START: Duration = Duration::from_mins(2);
 /// Between two steps that ask whether somebody watches yet.
 const ASK: Duration = Duration::from_millis(5);
 
-/// The board's columns of timejump: standard output, and its consumer.
-const COLUMNS: usize = 2;
-const CONSUMER: usize = 1 + STDOUT;
-
 /// Who watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
@@ -123,12 +119,11 @@ impl Watch {
     /// Lets what is on its way come, and begins to note anew, for one consumer.
     pub fn begin(&mut self, stage: &Stage) -> Result<()> {
         sleep(SETTLED);
+        let columns = self.columns();
+        self.board.clear(columns);
         if let Kind::Timejump(subject, follower) = &mut self.kind {
-            self.board.clear(COLUMNS);
-            *follower = Some(Follower::start(stage, subject, &self.board, CONSUMER)?);
+            *follower = Some(Follower::start(&subject.cli(stage), &self.board, columns - 1)?);
             sleep(SETTLED);
-        } else {
-            self.board.clear(1);
         }
         Ok(())
     }
@@ -136,12 +131,17 @@ impl Watch {
     /// Makes a step and waits until it is told; how long that took to the consumer, and to standard output where that is another way,
     /// ns.
     pub fn timed(&self, stepper: &mut Stepper, number: u64) -> Result<(i64, Option<i64>)> {
-        let has_two_ways = matches!(self.kind, Kind::Timejump(..));
-        self.board.await_more(if has_two_ways { 2 } else { 1 });
+        let columns = self.columns();
+        self.board.await_more(u64::try_from(columns)?);
         let began = stepper.step(number)?;
         self.board.wait()?;
         let to = |column| anyhow::Ok(self.board.last_of(column).context("it was told")? - began);
-        if has_two_ways { Ok((to(CONSUMER)?, Some(to(STDOUT)?))) } else { Ok((to(STDOUT)?, None)) }
+        Ok((to(columns - 1)?, (columns > 1).then(|| to(STDOUT)).transpose()?))
+    }
+
+    /// Standard output, and behind it timejump's consumer.
+    fn columns(&self) -> usize {
+        if matches!(self.kind, Kind::Timejump(..)) { 2 } else { 1 }
     }
 
     /// Whose memory and processor time is its.
